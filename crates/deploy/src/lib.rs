@@ -1,0 +1,1 @@
+//! (purpose, flow and invariants stand here)
