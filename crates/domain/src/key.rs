@@ -1,0 +1,201 @@
+//! Where a record lives.
+
+use std::fmt;
+
+use gantry_types::{
+    Arn, ClusterName, DeploymentId, Family, NetworkInterfaceId, NodeId, Region, RegistrationId,
+    SecurityGroupId, ServiceName, SubnetId, TaskId, VpcId,
+};
+
+/// What a record is. Its text is the first part of the key in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    Cluster,
+    TaskDefinition,
+    Family,
+    Service,
+    ServiceEvent,
+    Task,
+    Node,
+    LoadBalancer,
+    Listener,
+    Rule,
+    TargetGroup,
+    Target,
+    Vpc,
+    Subnet,
+    SecurityGroup,
+    NetworkInterface,
+    /// What no decision reads: roles, policies, gateways, log groups. The path's first part says which.
+    Object,
+}
+
+impl Kind {
+    pub const ALL: &'static [Self] = &[
+        Self::Cluster,
+        Self::TaskDefinition,
+        Self::Family,
+        Self::Service,
+        Self::ServiceEvent,
+        Self::Task,
+        Self::Node,
+        Self::LoadBalancer,
+        Self::Listener,
+        Self::Rule,
+        Self::TargetGroup,
+        Self::Target,
+        Self::Vpc,
+        Self::Subnet,
+        Self::SecurityGroup,
+        Self::NetworkInterface,
+        Self::Object,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::TaskDefinition => "task-definition",
+            Self::Family => "family",
+            Self::Service => "service",
+            Self::ServiceEvent => "service-event",
+            Self::Task => "task",
+            Self::Node => "node",
+            Self::LoadBalancer => "load-balancer",
+            Self::Listener => "listener",
+            Self::Rule => "rule",
+            Self::TargetGroup => "target-group",
+            Self::Target => "target",
+            Self::Vpc => "vpc",
+            Self::Subnet => "subnet",
+            Self::SecurityGroup => "security-group",
+            Self::NetworkInterface => "network-interface",
+            Self::Object => "object",
+        }
+    }
+}
+
+/// A record's kind and its path inside the kind. Paths begin with the region where the record has one, so that the
+/// records of a region, a cluster or a service stand together.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Key {
+    pub kind: Kind,
+    pub path: String,
+}
+
+impl Key {
+    fn new(kind: Kind, path: String) -> Self {
+        Self { kind, path }
+    }
+    pub fn cluster(region: &Region, name: &ClusterName) -> Self {
+        Self::new(Kind::Cluster, format!("{region}/{name}"))
+    }
+    pub fn task_definition(region: &Region, family: &Family, revision: u32) -> Self {
+        Self::new(Kind::TaskDefinition, format!("{region}/{family}:{revision:010}"))
+    }
+    /// The counter of a family's revisions: a number is never used twice.
+    pub fn family(region: &Region, family: &Family) -> Self {
+        Self::new(Kind::Family, format!("{region}/{family}"))
+    }
+    pub fn service(region: &Region, cluster: &ClusterName, name: &ServiceName) -> Self {
+        Self::new(Kind::Service, format!("{region}/{cluster}/{name}"))
+    }
+    pub fn service_event(
+        region: &Region,
+        cluster: &ClusterName,
+        service: &ServiceName,
+        sequence: u64,
+    ) -> Self {
+        Self::new(Kind::ServiceEvent, format!("{region}/{cluster}/{service}/{sequence:020}"))
+    }
+    pub fn task(region: &Region, cluster: &ClusterName, id: &TaskId) -> Self {
+        Self::new(Kind::Task, format!("{region}/{cluster}/{id}"))
+    }
+    pub fn node(id: &NodeId) -> Self {
+        Self::new(Kind::Node, id.to_string())
+    }
+    pub fn load_balancer(arn: &Arn) -> Self {
+        Self::new(Kind::LoadBalancer, arn.to_string())
+    }
+    pub fn listener(arn: &Arn) -> Self {
+        Self::new(Kind::Listener, arn.to_string())
+    }
+    pub fn rule(arn: &Arn) -> Self {
+        Self::new(Kind::Rule, arn.to_string())
+    }
+    pub fn target_group(arn: &Arn) -> Self {
+        Self::new(Kind::TargetGroup, arn.to_string())
+    }
+    /// A registration belongs to its target group; `|` stands in no ARN of ours.
+    pub fn target(target_group: &Arn, registration: &RegistrationId) -> Self {
+        Self::new(Kind::Target, format!("{target_group}|{registration}"))
+    }
+    pub fn vpc(region: &Region, id: &VpcId) -> Self {
+        Self::new(Kind::Vpc, format!("{region}/{id}"))
+    }
+    pub fn subnet(region: &Region, id: &SubnetId) -> Self {
+        Self::new(Kind::Subnet, format!("{region}/{id}"))
+    }
+    pub fn security_group(region: &Region, id: &SecurityGroupId) -> Self {
+        Self::new(Kind::SecurityGroup, format!("{region}/{id}"))
+    }
+    pub fn network_interface(region: &Region, id: &NetworkInterfaceId) -> Self {
+        Self::new(Kind::NetworkInterface, format!("{region}/{id}"))
+    }
+    /// `class` says what the object is, for example `iam/role`; IAM is global and has no region in its name.
+    pub fn object(class: &str, name: &str) -> Self {
+        Self::new(Kind::Object, format!("{class}/{name}"))
+    }
+    /// The key as the store writes it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        format!("{}/{}", self.kind.as_str(), self.path).into_bytes()
+    }
+    /// Reads back what [`Key::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (kind, path) = text.split_once('/')?;
+        let kind = *Kind::ALL.iter().find(|each| each.as_str() == kind)?;
+        Some(Self::new(kind, path.to_owned()))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.path)
+    }
+}
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The group that a service's tasks carry.
+pub fn service_group(service: &ServiceName) -> String {
+    format!("service:{service}")
+}
+
+/// A deployment's number, as it stands behind `ecs-svc/`.
+pub fn deployment_number(id: &DeploymentId) -> &str {
+    id.as_str().rsplit('/').next().unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_back_as_it_was_written() {
+        let region = Region::new("us-east-1");
+        let key = Key::task(&region, &"default".into(), &"0123".into());
+        assert_eq!(key.to_bytes(), b"task/us-east-1/default/0123");
+        assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
+        assert_eq!(Key::from_bytes(b"nothing/x"), None);
+        assert_eq!(Key::from_bytes(b"\xff"), None);
+    }
+
+    #[test]
+    fn revisions_sort_by_number() {
+        let (region, family) = (Region::new("r"), Family::new("web"));
+        assert!(Key::task_definition(&region, &family, 9) < Key::task_definition(&region, &family, 10));
+    }
+}

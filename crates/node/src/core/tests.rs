@@ -1,0 +1,316 @@
+//! Stories of one task, told as events and the effects that must follow.
+
+use std::time::Duration;
+
+use gantry_domain::assignment::{StopOrder, TaskPhase, TaskReport, TaskSpec};
+use gantry_domain::task::{HealthStatus, StopCode};
+use gantry_domain::task_definition::{
+    ContainerDefinition, ContainerDependency, ContainerHealthCheck, DependencyCondition, LaunchType,
+    NetworkMode,
+};
+use gantry_link::{TaskName, ToNode};
+use gantry_types::{ContainerName, CpuUnits, Timestamp, arn};
+
+use super::*;
+
+fn container(name: &str) -> ContainerDefinition {
+    ContainerDefinition {
+        name: name.into(),
+        image: "page".to_owned(),
+        essential: true,
+        cpu: CpuUnits(0),
+        memory: None,
+        memory_reservation: None,
+        entry_point: None,
+        command: None,
+        environment: Default::default(),
+        working_directory: None,
+        user: None,
+        hostname: None,
+        port_mappings: vec![],
+        health_check: None,
+        stop_timeout: None,
+        start_timeout: None,
+        log: None,
+        depends_on: vec![],
+        mount_points: vec![],
+        read_only_root: false,
+        privileged: false,
+        init_process: false,
+        capabilities_add: vec![],
+        capabilities_drop: vec![],
+        ulimits: vec![],
+        extra_hosts: vec![],
+        dns_servers: vec![],
+        dns_search_domains: vec![],
+        docker_labels: Default::default(),
+    }
+}
+
+fn after(
+    mut definition: ContainerDefinition,
+    on: &str,
+    condition: DependencyCondition,
+) -> ContainerDefinition {
+    definition.depends_on.push(ContainerDependency { container: on.into(), condition });
+    definition
+}
+
+fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
+    TaskSpec {
+        region: "r".into(),
+        cluster: "c".into(),
+        task: "t".into(),
+        arn: arn("ecs", "r", "task/c/t"),
+        task_definition: arn("ecs", "r", "task-definition/f:1"),
+        family: "f".to_owned(),
+        revision: 1,
+        service: None,
+        launch_type: LaunchType::Fargate,
+        availability_zone: "a".into(),
+        network_mode: NetworkMode::Awsvpc,
+        interface: None,
+        cpu: None,
+        memory: None,
+        containers,
+        volumes: vec![],
+    }
+}
+
+fn name() -> TaskName {
+    TaskName { region: "r".into(), cluster: "c".into(), task: "t".into() }
+}
+
+/// Runs a story and writes down what was done, as short words.
+struct World {
+    state: State,
+    now: Timestamp,
+    report: Option<TaskReport>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { state: State::default(), now: Timestamp::from_millis(1000), report: None }
+    }
+    fn step(&mut self, event: Event) -> String {
+        let effects = self.state.step(event, self.now);
+        let mut words = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Persist(_) => words.push("persist".to_owned()),
+                Effect::SetUpNetwork(_) => words.push("network".to_owned()),
+                Effect::PrepareImage { container, .. } => words.push(format!("image {container}")),
+                Effect::Start { container, .. } => words.push(format!("start {container}")),
+                Effect::Signal { container, .. } => words.push(format!("signal {container}")),
+                Effect::Kill { container, .. } => words.push(format!("kill {container}")),
+                Effect::CheckHealth { container, .. } => words.push(format!("check {container}")),
+                Effect::Report(report) => {
+                    words.push(format!("{:?}", report.phase));
+                    self.report = Some(*report);
+                }
+                Effect::Reported { .. } => words.push("reported".to_owned()),
+                Effect::Clean(_) => words.push("clean".to_owned()),
+                Effect::Vpc(_) => words.push("vpc".to_owned()),
+                Effect::RemoveVpc(_) => words.push("remove vpc".to_owned()),
+            }
+        }
+        words.join(", ")
+    }
+    fn run(&mut self, containers: Vec<ContainerDefinition>) -> String {
+        self.step(Event::Control(ToNode::Run(Box::new(spec(containers)))))
+    }
+    fn image(&mut self, container: &str) -> String {
+        let container = ContainerName::new(container);
+        self.step(Event::ImageReady { task: name(), container, result: Ok("sha256:0".to_owned()) })
+    }
+    fn started(&mut self, container: &str) -> String {
+        let result = Ok(StartedContainer { runtime_id: format!("t-{container}"), at: self.now });
+        self.step(Event::Started { task: name(), container: container.into(), result })
+    }
+    fn exited(&mut self, container: &str, code: i32) -> String {
+        let exit = Exit { code: Some(code), out_of_memory: false, at: self.now };
+        self.step(Event::Exited { task: name(), container: container.into(), exit })
+    }
+    fn stop(&mut self) -> String {
+        let order = StopOrder { region: "r".into(), cluster: "c".into(), task: "t".into() };
+        self.step(Event::Control(ToNode::Stop(order)))
+    }
+    fn forget(&mut self) -> String {
+        self.step(Event::Control(ToNode::Forget(name())))
+    }
+    fn pass(&mut self, seconds: u64) -> String {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.step(Event::Tick)
+    }
+}
+
+#[test]
+fn a_task_lives_and_is_stopped() {
+    let mut world = World::new();
+    assert_eq!(world.run(vec![container("web")]), "persist, image web, Preparing");
+    assert_eq!(world.image("web"), "persist, start web, Preparing");
+    assert_eq!(world.started("web"), "persist, Running");
+    assert_eq!(world.run(vec![container("web")]), "", "an order that is repeated changes nothing");
+    assert_eq!(world.stop(), "persist, signal web, Stopping");
+    assert_eq!(world.stop(), "");
+    assert_eq!(world.exited("web", 0), "persist, Stopped");
+    assert_eq!(world.report.as_ref().and_then(|report| report.stop.clone()), None, "it was told to");
+    assert_eq!(world.forget(), "persist, clean");
+    assert_eq!(world.run(vec![container("web")]), "", "a forgotten task is never run again");
+}
+
+#[test]
+fn what_ignores_the_signal_is_killed_when_its_time_is_over() {
+    let mut world = World::new();
+    let mut web = container("web");
+    web.stop_timeout = Some(Duration::from_secs(2));
+    world.run(vec![web]);
+    world.image("web");
+    world.started("web");
+    world.stop();
+    assert_eq!(world.pass(1), "");
+    assert_eq!(world.state.wake_at(), Some(world.now + Duration::from_secs(1)));
+    assert_eq!(world.pass(1), "kill web");
+    assert_eq!(world.exited("web", 137), "persist, Stopped");
+}
+
+#[test]
+fn an_essential_container_takes_the_others_with_it() {
+    let mut world = World::new();
+    let mut side = container("side");
+    side.essential = false;
+    world.run(vec![container("web"), side]);
+    world.image("web");
+    world.image("side");
+    world.started("web");
+    assert_eq!(world.started("side"), "persist, Running");
+    assert_eq!(world.exited("web", 1), "persist, signal side, Stopping");
+    assert_eq!(world.exited("side", 0), "persist, Stopped");
+    let stop = world.report.and_then(|report| report.stop).expect("a cause");
+    assert_eq!(
+        (stop.code, stop.reason.as_str()),
+        (StopCode::EssentialContainerExited, "Essential container in task exited")
+    );
+}
+
+#[test]
+fn a_container_that_may_end_does_not_end_the_task() {
+    let mut world = World::new();
+    let mut side = container("side");
+    side.essential = false;
+    world.run(vec![container("web"), side]);
+    world.image("web");
+    world.image("side");
+    world.started("web");
+    world.started("side");
+    assert_eq!(world.exited("side", 0), "persist, Running");
+}
+
+#[test]
+fn dependencies_order_the_start_and_reverse_the_stop() {
+    let mut world = World::new();
+    let mut migrate = container("migrate");
+    migrate.essential = false;
+    let web = after(container("web"), "migrate", DependencyCondition::Success);
+    let proxy = after(container("proxy"), "web", DependencyCondition::Start);
+    world.run(vec![migrate, web, proxy]);
+    assert_eq!(world.image("proxy"), "persist, Preparing");
+    assert_eq!(world.image("web"), "persist, Preparing");
+    assert_eq!(world.image("migrate"), "persist, start migrate, Preparing");
+    assert_eq!(world.started("migrate"), "Preparing");
+    assert_eq!(world.exited("migrate", 0), "persist, start web, Preparing");
+    assert_eq!(world.started("web"), "start proxy, Preparing");
+    assert_eq!(world.started("proxy"), "persist, Running");
+    assert_eq!(world.stop(), "persist, signal proxy, Stopping");
+    assert_eq!(world.exited("proxy", 0), "persist, signal web, Stopping");
+    assert_eq!(world.exited("web", 0), "persist, Stopped");
+}
+
+#[test]
+fn a_dependency_that_failed_fails_the_task() {
+    let mut world = World::new();
+    let mut migrate = container("migrate");
+    migrate.essential = false;
+    world.run(vec![migrate, after(container("web"), "migrate", DependencyCondition::Success)]);
+    world.image("migrate");
+    world.image("web");
+    world.started("migrate");
+    assert_eq!(world.exited("migrate", 1), "persist, Stopped");
+    assert_eq!(
+        world.report.and_then(|report| report.stop).map(|stop| stop.code),
+        Some(StopCode::TaskFailedToStart)
+    );
+}
+
+#[test]
+fn a_stop_while_a_start_is_on_its_way_leaves_nothing_running() {
+    let mut world = World::new();
+    world.run(vec![container("web")]);
+    world.image("web");
+    assert_eq!(world.stop(), "persist, Stopping");
+    assert_eq!(world.started("web"), "signal web, Stopping");
+    assert_eq!(world.exited("web", 0), "persist, Stopped");
+}
+
+#[test]
+fn an_image_that_is_missing_is_told() {
+    let mut world = World::new();
+    world.run(vec![container("web")]);
+    let result = Err("pull access denied".to_owned());
+    world.step(Event::ImageReady { task: name(), container: "web".into(), result });
+    let report = world.report.expect("a report");
+    assert_eq!(report.phase, TaskPhase::Stopped);
+    assert_eq!(report.stop.expect("a cause").reason, "CannotPullContainerError: pull access denied");
+}
+
+#[test]
+fn health_is_checked_and_told() {
+    let mut world = World::new();
+    let mut web = container("web");
+    web.health_check = Some(ContainerHealthCheck {
+        command: vec!["CMD".to_owned(), "/check".to_owned()],
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(5),
+        retries: 1,
+        start_period: Duration::ZERO,
+    });
+    world.run(vec![web]);
+    world.image("web");
+    world.started("web");
+    assert_eq!(world.pass(10), "check web");
+    assert_eq!(world.pass(10), "", "one check at a time");
+    let checked = |outcome| Event::HealthChecked { task: name(), container: "web".into(), outcome };
+    assert_eq!(world.step(checked(HealthOutcome::Passed)), "Running");
+    assert_eq!(world.report.as_ref().map(|report| report.health), Some(HealthStatus::Healthy));
+    world.pass(10);
+    world.step(checked(HealthOutcome::Failed));
+    assert_eq!(world.report.as_ref().map(|report| report.health), Some(HealthStatus::Unhealthy));
+}
+
+#[test]
+fn a_node_that_restarts_goes_on_where_it_was() {
+    let mut world = World::new();
+    world.run(vec![container("web"), container("side")]);
+    world.image("web");
+    world.image("side");
+    world.started("web");
+    let task = world.state.task(&name()).expect("it has the task").clone();
+    let start = StartedContainer { runtime_id: "t-web".to_owned(), at: world.now };
+    let containers = vec![Found::Running(start), Found::Nothing];
+    world.state = State::restore(vec![Restored { task, containers }], world.now);
+    assert_eq!(world.step(Event::Linked), "Preparing, reported");
+    assert_eq!(world.step(Event::Tick), "image side");
+    assert_eq!(world.image("side"), "start side");
+    assert_eq!(world.started("side"), "persist, Running");
+}
+
+#[test]
+fn what_control_does_not_have_is_removed() {
+    let mut world = World::new();
+    world.run(vec![container("web")]);
+    world.image("web");
+    world.started("web");
+    let synced = Event::Control(ToNode::Synced { tasks: vec![], vpcs: vec![] });
+    assert_eq!(world.step(synced), "persist, signal web, Stopping");
+    assert_eq!(world.exited("web", 0), "persist, Stopped, clean");
+}
