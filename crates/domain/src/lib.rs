@@ -10,6 +10,7 @@
 //! - Nothing here does IO, reads a clock or draws a random number.
 
 mod aws_enum;
+mod batch;
 mod change;
 mod key;
 mod record;
@@ -24,6 +25,7 @@ pub mod service;
 pub mod task;
 pub mod task_definition;
 
+pub use batch::Batch;
 pub use change::{Action, Change, Expect};
 pub use key::{Key, Kind, deployment_number, service_group};
 pub use record::{Record, Stored};

@@ -8,6 +8,7 @@ use gantry_types::{
 };
 
 use crate::aws_enum::aws_enum;
+use crate::service::{AwsvpcConfiguration, PlacementConstraint, PlacementStrategy};
 use crate::task_definition::LaunchType;
 
 aws_enum! {
@@ -57,8 +58,11 @@ pub struct Task {
     pub launch_type: LaunchType,
     pub cpu: CpuUnits,
     pub memory: MemoryMib,
+    /// What placement has to honour; given with the task, never changed.
+    pub wish: PlacementWish,
     /// Chosen by placement; a task without a node waits for one.
     pub node: Option<NodeId>,
+    /// Empty until the task is placed.
     pub availability_zone: AvailabilityZone,
     pub attachment: Option<Attachment>,
     pub desired_status: DesiredStatus,
@@ -69,11 +73,22 @@ pub struct Task {
     pub containers: Vec<Container>,
     /// The registrations that the task's service made for it.
     pub registrations: Vec<Registration>,
+    /// A stopped task's end was counted by its service: as a failed start or not, exactly once.
+    pub accounted: bool,
     pub times: TaskTimes,
     /// Grows with each change that DescribeTasks shows.
     pub version: u64,
     /// Overrides, tags and whatever else Describe gives back.
     pub document: Value,
+}
+
+/// What the task's creator said about where it may run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct PlacementWish {
+    /// Required in `awsvpc` mode, absent in the others.
+    pub network: Option<AwsvpcConfiguration>,
+    pub constraints: Vec<PlacementConstraint>,
+    pub strategy: Vec<PlacementStrategy>,
 }
 
 /// The task's network interface in `awsvpc` mode.
@@ -102,6 +117,8 @@ pub struct TaskTimes {
     pub pull_started_at: Option<Timestamp>,
     pub pull_stopped_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
+    /// When its service first counted it as healthy.
+    pub healthy_at: Option<Timestamp>,
     /// Since when the task is to be stopped.
     pub stopping_at: Option<Timestamp>,
     pub execution_stopped_at: Option<Timestamp>,

@@ -23,9 +23,20 @@ pub struct Versioned<'a, T> {
 }
 
 impl<'a, T> Versioned<'a, T> {
+    /// A record that is not in a view: one that a commit under way has changed already, or one of a test.
+    pub fn new(revision: u64, value: &'a T) -> Self {
+        Self { revision, value }
+    }
     /// The record for as long as the view is held.
     pub fn value(&self) -> &'a T {
         self.value
+    }
+    /// The record itself, to be changed.
+    pub fn cloned(&self) -> T
+    where
+        T: Clone,
+    {
+        self.value.clone()
     }
 }
 impl<T> Clone for Versioned<'_, T> {

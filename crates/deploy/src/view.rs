@@ -1,0 +1,85 @@
+//! What the decision reads.
+
+use std::collections::BTreeMap;
+
+use gantry_domain::elb::{Target, TargetGroup};
+use gantry_domain::node::{Node, NodeState};
+use gantry_domain::service::Service;
+use gantry_domain::task::Task;
+use gantry_domain::task_definition::TaskDefinition;
+use gantry_domain::{Batch, Key, Versioned, View};
+use gantry_types::Arn;
+
+use crate::Policy;
+
+/// One service with everything that its reconciliation reads.
+#[derive(Debug)]
+pub struct ServiceView<'a> {
+    pub service: Versioned<'a, Service>,
+    /// Oldest first. A stopped task is among them until its end was accounted.
+    pub tasks: Vec<TaskView<'a>>,
+    /// By ARN, those of the service's deployments and tasks.
+    pub definitions: BTreeMap<&'a Arn, &'a TaskDefinition>,
+    /// By ARN, those that the service or its tasks are registered in.
+    pub target_groups: BTreeMap<&'a Arn, &'a TargetGroup>,
+    pub policy: Policy,
+}
+
+/// One task with what decides about its health.
+#[derive(Debug, Clone)]
+pub struct TaskView<'a> {
+    pub task: Versioned<'a, Task>,
+    /// The task's registrations that still exist.
+    pub targets: Vec<Versioned<'a, Target>>,
+    /// The task's node is to be emptied.
+    pub node_draining: bool,
+}
+
+impl<'a> ServiceView<'a> {
+    /// Collects a service's records, as they will be when `batch` is committed.
+    pub fn gather(view: &'a View, batch: &'a Batch, service: &Key, policy: Policy) -> Option<Self> {
+        let service = batch.read::<Service>(view, service)?;
+        let mut tasks: Vec<TaskView<'a>> = view
+            .tasks_of_service(&service.region, &service.cluster, &service.name)
+            .filter(|task| !(task.is_stopped() && task.accounted))
+            .filter_map(|task| batch.read::<Task>(view, &task_key(&task)))
+            .map(|task| TaskView::gather(view, batch, task))
+            .collect();
+        tasks.sort_by(|a, b| age(a).cmp(&age(b)));
+        let deployed = service.value().deployments.iter().map(|deployment| &deployment.task_definition);
+        let arns = deployed.chain(tasks.iter().map(|task| &task.task.value().task_definition));
+        let definitions = arns
+            .filter_map(|arn| Some((arn, view.task_definition(arn)?.value())))
+            .collect::<BTreeMap<_, _>>();
+        let configured = service.value().load_balancers.iter().map(|each| &each.target_group);
+        let target_groups = configured
+            .chain(
+                tasks.iter().flat_map(|task| &task.task.value().registrations).map(|each| &each.target_group),
+            )
+            .filter_map(|arn| Some((arn, view.target_group(arn)?.value())))
+            .collect();
+        Some(Self { service, tasks, definitions, target_groups, policy })
+    }
+}
+
+impl<'a> TaskView<'a> {
+    fn gather(view: &'a View, batch: &'a Batch, task: Versioned<'a, Task>) -> Self {
+        let targets = task
+            .value()
+            .registrations
+            .iter()
+            .filter_map(|each| batch.read(view, &Key::target(&each.target_group, &each.registration)))
+            .collect();
+        let node: Option<Versioned<'_, Node>> = task.node.as_ref().and_then(|id| view.node(id));
+        let node_draining = node.is_some_and(|node| node.state == NodeState::Draining);
+        Self { task, targets, node_draining }
+    }
+}
+
+fn task_key(task: &Task) -> Key {
+    Key::task(&task.region, &task.cluster, &task.id)
+}
+
+fn age<'t>(task: &'t TaskView<'_>) -> (gantry_types::Timestamp, &'t str) {
+    (task.task.times.created_at, task.task.value().id.as_str())
+}
