@@ -1,0 +1,5 @@
+//! Real namespaces, links and rules. Each test has a world of its own: a network namespace that stands for the host and a
+//! mount namespace, both gone with the test's thread, so nothing reaches the machine's own network. Needs root.
+
+mod connectivity;
+mod world;

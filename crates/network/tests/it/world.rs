@@ -1,0 +1,240 @@
+//! A machine of its own for one test.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gantry_network::{
+    Attachment, Instance, InterfaceConfig, Ipv4Cidr, MacAddress, Member, NamespaceSockets, NetworkConfig,
+    Peer, Rule, SecurityGroup, TaskNamespace, Traffic, UPLINK_RANGE_DEFAULT, VpcConfig, VpcSecurity, Vpcs,
+};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// Long enough for a busy machine, short enough to end a failing test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long "no answer" is waited for. Packets that pass are answered in well below a millisecond.
+pub(crate) const SILENCE: Duration = Duration::from_millis(300);
+
+pub(crate) const RUN_DIR: &str = "/run/gantry-test";
+pub(crate) const ANYWHERE: Ipv4Cidr = Ipv4Cidr::ANY;
+
+/// Runs a test as if it were alone on a machine. Threads that it starts are on that machine too.
+pub(crate) fn world(test: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+                .expect("these tests make network namespaces: run them as root");
+            let nothing = None::<&str>;
+            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+                .expect("detach from the machine's mounts");
+            mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), nothing)
+                .expect("a /run of its own");
+            std::fs::create_dir_all(RUN_DIR).expect("create the run directory");
+            ip("link set lo up");
+            test();
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+pub(crate) fn config() -> NetworkConfig {
+    NetworkConfig {
+        run_dir: RUN_DIR.into(),
+        instance: Instance::new("t1").expect("a valid instance name"),
+        uplink_range: UPLINK_RANGE_DEFAULT,
+    }
+}
+
+pub(crate) fn vpcs() -> Vpcs {
+    Vpcs::new(config()).expect("open the world's network")
+}
+
+pub(crate) const VPC: &str = "vpc-00000000000000001";
+
+pub(crate) fn vpc_config(id: &str) -> VpcConfig {
+    VpcConfig {
+        vpc_id: id.into(),
+        cidrs: vec![cidr("172.31.0.0/16")],
+        dns_address: Ipv4Addr::new(172, 31, 0, 2),
+        local_addresses: BTreeSet::new(),
+        service_addresses: BTreeSet::new(),
+    }
+}
+
+pub(crate) fn cidr(text: &str) -> Ipv4Cidr {
+    text.parse().expect("a range")
+}
+
+/// The address 172.31.0.`last`.
+pub(crate) fn address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(172, 31, 0, last)
+}
+
+pub(crate) fn interface(vpc_id: &str, number: u8) -> InterfaceConfig {
+    InterfaceConfig {
+        vpc_id: vpc_id.into(),
+        interface_id: eni(vpc_id, number).as_str().into(),
+        mac: MacAddress([2, 0, 0, 0, 0, number]),
+        address: address(number),
+    }
+}
+
+/// An id that differs between VPCs.
+pub(crate) fn eni(vpc_id: &str, number: u8) -> String {
+    format!("eni-{}{number:02x}abcdefabcdef00", &vpc_id[vpc_id.len() - 1..])
+}
+
+pub(crate) fn add(vpcs: &Vpcs, number: u8) -> TaskNamespace {
+    vpcs.add_interface(&interface(VPC, number)).expect("add an interface")
+}
+
+pub(crate) fn member(vpc_id: &str, number: u8, groups: &[&str]) -> Member {
+    Member {
+        address: address(number),
+        attachment: Attachment::Interface(eni(vpc_id, number).as_str().into()),
+        groups: groups.iter().map(|group| group_id(group).as_str().into()).collect(),
+    }
+}
+
+pub(crate) fn group_id(letter: &str) -> String {
+    format!("sg-{letter:0>17}")
+}
+
+pub(crate) fn rule(traffic: Traffic, peer: Peer) -> Rule {
+    Rule { traffic, peer }
+}
+
+pub(crate) fn from_anywhere() -> Rule {
+    rule(Traffic::All, Peer::Cidr(ANYWHERE))
+}
+
+pub(crate) fn from_group(letter: &str) -> Rule {
+    rule(Traffic::All, Peer::Group(group_id(letter).as_str().into()))
+}
+
+/// A group that takes what is listed and sends anything.
+pub(crate) fn group(ingress: &[Rule]) -> SecurityGroup {
+    SecurityGroup { ingress: ingress.to_vec(), egress: vec![from_anywhere()] }
+}
+
+pub(crate) fn security(groups: &[(&str, SecurityGroup)], members: &[Member]) -> VpcSecurity {
+    VpcSecurity {
+        groups: groups
+            .iter()
+            .map(|(letter, group)| (group_id(letter).as_str().into(), group.clone()))
+            .collect(),
+        members: members.to_vec(),
+    }
+}
+
+/// Everybody may do everything.
+pub(crate) fn open_security(members: &[u8]) -> VpcSecurity {
+    let members: Vec<_> = members.iter().map(|number| member(VPC, *number, &["a"])).collect();
+    security(&[("a", group(&[from_anywhere()]))], &members)
+}
+
+pub(crate) fn inside(path: &Path) -> NamespaceSockets {
+    NamespaceSockets::open(path).expect("open a namespace")
+}
+
+/// Runs something on a thread inside a namespace.
+pub(crate) fn run_inside<T: Send>(path: &Path, action: impl FnOnce() -> T + Send) -> T {
+    inside(path).with(|| Ok(action())).expect("enter a namespace")
+}
+
+/// A server that answers each connection with a greeting and then echoes. It ends with its listener's namespace, at the
+/// latest with the test.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddrV4,
+    listener: TcpListener,
+    accepted: std::cell::RefCell<Vec<TcpStream>>,
+}
+
+impl Server {
+    /// Listens inside a namespace on any of its addresses.
+    pub(crate) fn start(namespace: &Path, address: Ipv4Addr, port: u16) -> Self {
+        let address = SocketAddrV4::new(address, port);
+        let listener = inside(namespace).with(|| TcpListener::bind(address)).expect("listen");
+        listener.set_nonblocking(true).expect("a nonblocking listener");
+        Self { address, listener, accepted: Default::default() }
+    }
+
+    /// Accepts one connection and tells who it is from.
+    pub(crate) fn accept(&self) -> Ipv4Addr {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, SocketAddr::V4(peer))) => {
+                    self.accepted.borrow_mut().push(stream);
+                    return *peer.ip();
+                }
+                Ok((_, other)) => panic!("a client from {other}"),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    assert!(std::time::Instant::now() < deadline, "nobody connects to {}", self.address);
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("accept: {error}"),
+            }
+        }
+    }
+
+    /// The latest accepted connection.
+    pub(crate) fn connection(&self) -> TcpStream {
+        let accepted = self.accepted.borrow();
+        accepted.last().expect("a connection was accepted").try_clone().expect("clone a socket")
+    }
+}
+
+/// Connects from inside a namespace. Errors tell a refusal (reset, unreachable) from silence (timed out).
+pub(crate) fn connect(from: &Path, to: SocketAddrV4, patience: Duration) -> io::Result<TcpStream> {
+    inside(from).with(|| TcpStream::connect_timeout(&to.into(), patience))
+}
+
+pub(crate) fn reaches(from: &Path, server: &Server) -> bool {
+    match connect(from, server.address, SILENCE) {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => false,
+        Err(error) => panic!("expected an answer or silence: {error}"),
+    }
+}
+
+/// A message through a connection and back.
+pub(crate) fn talks(client: &TcpStream, server: &TcpStream) -> bool {
+    use std::io::{Read, Write};
+    let exchange = || -> io::Result<()> {
+        for (mut from, mut to) in [(client, server), (server, client)] {
+            to.set_nonblocking(false)?;
+            to.set_read_timeout(Some(SILENCE))?;
+            from.write_all(b"hello")?;
+            let mut buffer = [0; 5];
+            to.read_exact(&mut buffer)?;
+        }
+        Ok(())
+    };
+    exchange().is_ok()
+}
+
+/// Runs `ip` to set up what stands around a VPC: the tests' way to build a host that the crate did not.
+pub(crate) fn ip(arguments: &str) -> String {
+    command("ip", arguments)
+}
+
+pub(crate) fn nft(arguments: &str) -> String {
+    command("nft", arguments)
+}
+
+fn command(program: &str, arguments: &str) -> String {
+    let output = std::process::Command::new(program).args(arguments.split_whitespace()).output();
+    let output = output.unwrap_or_else(|error| panic!("these tests need the {program} program: {error}"));
+    assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn namespace_of(number: u8) -> PathBuf {
+    Path::new(RUN_DIR).join("netns").join(eni(VPC, number))
+}
