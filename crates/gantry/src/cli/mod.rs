@@ -1,0 +1,150 @@
+//! The command line: arguments in, one command run, an exit code out.
+//!
+//! Exit codes: 0 done; 1 the command failed, and a sentence says what was attempted and what to do next; 2 the arguments cannot
+//! be read; 3 `gantry doctor` found something that does not work; 99 a threshold of `gantry load` was crossed, as k6 has it.
+
+mod env;
+mod failure;
+mod server;
+mod version;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use failure::Failure;
+
+use crate::supervisor::Role;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   the command failed; the message says what was attempted and what to do next
+  2   the arguments cannot be read
+  3   `gantry doctor` found something that does not work here
+  99  a threshold of `gantry load` was crossed
+
+Example:
+  sudo gantry server --detach && eval $(gantry env) && aws ecs list-clusters";
+
+/// ECS services, load balancers and deployments on your own machine, behind the AWS APIs.
+#[derive(Debug, Parser)]
+#[command(name = "gantry", version, after_help = EXIT_CODES, max_term_width = 110, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Server(server::ServerArguments),
+    Down(server::DownArguments),
+    Env(env::EnvArguments),
+    Version(version::VersionArguments),
+    #[command(hide = true)]
+    Control(ChildArguments),
+    #[command(hide = true)]
+    Lb(ChildArguments),
+    #[command(hide = true)]
+    Node(ChildArguments),
+    #[command(hide = true, name = "write-profile")]
+    WriteProfile(env::WriteProfileArguments),
+}
+
+/// A part of a running server; `gantry server` starts it.
+#[derive(Debug, clap::Args)]
+struct ChildArguments {
+    #[arg(long)]
+    state_dir: PathBuf,
+}
+
+/// The state directory, for commands that look into one.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StateDirArgument {
+    /// The server's state directory [default: /var/lib/gantry as root, else ~/.local/state/gantry]
+    #[arg(long, env = "GANTRY_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// Parses this process's arguments and runs what they ask for.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse_from(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed standard output is no reason to fail differently.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Server(arguments) => server::serve(arguments),
+        Command::Down(arguments) => server::down(arguments),
+        Command::Env(arguments) => env::print(&arguments),
+        Command::Version(arguments) => version::print(&arguments),
+        Command::WriteProfile(arguments) => env::write_profile(&arguments),
+        Command::Control(arguments) => child(Role::Control, &arguments),
+        Command::Lb(arguments) => child(Role::Lb, &arguments),
+        Command::Node(arguments) => child(Role::Node, &arguments),
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprint!("{failure}");
+        ExitCode::FAILURE
+    })
+}
+
+fn child(role: Role, arguments: &ChildArguments) -> Result<ExitCode, Failure> {
+    let outcome = crate::roles::Child::start(role, &arguments.state_dir)
+        .map_err(|error| error.to_string())
+        .and_then(|child| match role {
+            Role::Control => crate::control::run(child),
+            Role::Lb => crate::lb::run(child),
+            Role::Node => crate::node::run(child),
+        });
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(message) => {
+            // Without a supervisor there may be no log yet.
+            tracing::error!("{message}");
+            Err(Failure::new(format!("running {}", role.name()), message, "see the server's log"))
+        }
+    }
+}
+
+/// How the supervisor calls a child.
+pub(crate) fn child_arguments(role: Role, state_dir: &std::path::Path) -> Vec<OsString> {
+    vec![role.name().into(), "--state-dir".into(), state_dir.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} says nothing about itself");
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example"), "{path} has no example");
+            for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+                check(inner, &path);
+            }
+        }
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        check(&command, "");
+    }
+
+    #[test]
+    fn a_child_understands_how_it_is_called() {
+        for role in Role::ALL {
+            let mut words: Vec<OsString> = vec!["gantry".into()];
+            words.extend(child_arguments(role, std::path::Path::new("/s")));
+            Arguments::try_parse_from(words).expect(role.name());
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The `gantry` binary: command line, configuration, wiring and the supervisor.
+//!
+//! Flow: [`run`] hands a shim's or an exec's re-exec to the runtime before anything else has happened (no thread, no runtime,
+//! no parsed command line). Every other call is parsed by [`cli`], becomes a validated configuration, and runs. `gantry server`
+//! is the [`supervisor`]: a poll loop that keeps three children of the same binary alive, `control`, `lb` and `node`, and holds
+//! their sockets for them in the [`descriptors`] store, so that the death of any of them breaks only what was in flight in it.
+//!
+//! Invariants:
+//! - Two servers never share a state directory: whoever supervises holds its lock, and each role holds its own.
+//! - The supervisor makes no decision about services and keeps nothing but descriptors.
+//! - What the state directory holds, and under which names, stands in [`layout`] alone.
+
+use std::process::ExitCode;
+
+pub mod cli;
+pub mod config;
+mod control;
+pub mod credentials;
+pub mod descriptors;
+pub mod hosts;
+pub mod layout;
+mod lb;
+pub mod logging;
+mod node;
+pub mod profile;
+pub mod roles;
+pub mod supervisor;
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    cli::run()
+}

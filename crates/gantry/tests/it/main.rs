@@ -1,0 +1,5 @@
+//! Tests with real processes.
+
+mod command;
+mod supervised;
+mod wait;
