@@ -61,7 +61,6 @@ impl ApiError {
     }
 
     /// How the operation's model describes this error, if it does.
-    #[allow(dead_code)]
     pub(crate) fn model(&self, operation: Option<&OperationModel>) -> Option<&'static ErrorModel> {
         operation?.errors.iter().find(|model| model.code == self.code).copied()
     }
