@@ -1,0 +1,2 @@
+use crate::harness::Test;
+pub(crate) const TESTS: &[Test] = &[];
