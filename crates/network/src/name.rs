@@ -47,11 +47,11 @@ impl Instance {
     }
 }
 
-/// The VPC's end of an interface's veth: the beginning of the id's digits, so that a person finds it. The whole id stands
-/// in the link's alias.
+/// The VPC's end of an interface's veth: the end of the id's digits, so that a person finds it. The whole id stands in the
+/// link's alias.
 pub(crate) fn interface_link(id: &NetworkInterfaceId) -> Result<String, NameError> {
     let digits = digits_of(id.as_str(), "eni")?;
-    Ok(format!("e{}", &digits[..digits.len().min(14)]))
+    Ok(format!("e{}", &digits[digits.len().saturating_sub(14)..]))
 }
 
 pub(crate) fn check_vpc(id: &VpcId) -> Result<(), NameError> {
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn names_fit_the_kernels_limit() {
         let link = interface_link(&"eni-0123456789abcdef0".into()).unwrap();
-        assert_eq!(link, "e0123456789abcd");
+        assert_eq!(link, "e3456789abcdef0");
         assert!(link.len() <= 15);
         assert_eq!(interface_link(&"eni-01234567".into()).unwrap(), "e01234567");
         let instance = Instance::new("abc123").unwrap();

@@ -133,3 +133,7 @@ fn clear(chains: &[String], sets: &[String], wanted: &Table, changes: &mut Vec<C
     changes.extend(chains.iter().filter(|name| !is_wanted_base(name)).cloned().map(Change::DeleteChain));
     changes.extend(sets.iter().cloned().map(Change::DeleteSet));
 }
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+pub(crate) mod tests;

@@ -17,6 +17,8 @@ mod inspect;
 mod live;
 mod table;
 
+#[cfg(test)]
+pub(crate) use diff::{Applied, diff, tests::check_diff};
 pub(crate) use encode::{Side, delete_rule, delete_table, insert_accept_rule, transaction};
 pub(crate) use inspect::{ForeignChain, forward_chains, rules_with_comment};
 pub(crate) use live::LiveTable;

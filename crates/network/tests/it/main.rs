@@ -2,4 +2,6 @@
 //! mount namespace, both gone with the test's thread, so nothing reaches the machine's own network. Needs root.
 
 mod connectivity;
+mod lifecycle;
+mod security;
 mod world;

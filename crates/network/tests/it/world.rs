@@ -1,8 +1,9 @@
 //! A machine of its own for one test.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use gantry_network::{
     Attachment, Instance, InterfaceConfig, Ipv4Cidr, MacAddress, Member, NamespaceSockets, NetworkConfig,
     Peer, Rule, SecurityGroup, TaskNamespace, Traffic, UPLINK_RANGE_DEFAULT, VpcConfig, VpcSecurity, Vpcs,
 };
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 /// Long enough for a busy machine, short enough to end a failing test.
@@ -86,7 +87,7 @@ pub(crate) fn interface(vpc_id: &str, number: u8) -> InterfaceConfig {
 
 /// An id that differs between VPCs.
 pub(crate) fn eni(vpc_id: &str, number: u8) -> String {
-    format!("eni-{}{number:02x}abcdefabcdef00", &vpc_id[vpc_id.len() - 1..])
+    format!("eni-0abcdefabcdef0{}{number:02x}", &vpc_id[vpc_id.len() - 1..])
 }
 
 pub(crate) fn add(vpcs: &Vpcs, number: u8) -> TaskNamespace {
@@ -152,16 +153,26 @@ pub(crate) fn run_inside<T: Send>(path: &Path, action: impl FnOnce() -> T + Send
 pub(crate) struct Server {
     pub(crate) address: SocketAddrV4,
     listener: TcpListener,
-    accepted: std::cell::RefCell<Vec<TcpStream>>,
+    accepted: RefCell<Vec<TcpStream>>,
 }
 
 impl Server {
     /// Listens inside a namespace on any of its addresses.
     pub(crate) fn start(namespace: &Path, address: Ipv4Addr, port: u16) -> Self {
         let address = SocketAddrV4::new(address, port);
-        let listener = inside(namespace).with(|| TcpListener::bind(address)).expect("listen");
+        Self::of(inside(namespace).with(|| TcpListener::bind(address)).expect("listen"))
+    }
+
+    pub(crate) fn of(listener: TcpListener) -> Self {
         listener.set_nonblocking(true).expect("a nonblocking listener");
-        Self { address, listener, accepted: Default::default() }
+        let SocketAddr::V4(address) = listener.local_addr().expect("a bound listener") else {
+            panic!("an IPv4 listener")
+        };
+        Self { address, listener, accepted: RefCell::default() }
+    }
+
+    pub(crate) fn nobody_waits(&self) -> bool {
+        self.listener.accept().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Accepts one connection and tells who it is from.
@@ -237,4 +248,109 @@ fn command(program: &str, arguments: &str) -> String {
 
 pub(crate) fn namespace_of(number: u8) -> PathBuf {
     Path::new(RUN_DIR).join("netns").join(eni(VPC, number))
+}
+
+/// A second process on the same machine, after the first has ended.
+pub(crate) fn vpcs_again(first: Vpcs) -> Vpcs {
+    drop(first);
+    vpcs()
+}
+
+pub(crate) fn own_member(address: Ipv4Addr, groups: &[&str]) -> Member {
+    Member { address, attachment: Attachment::Loopback, ..member(VPC, 0, groups) }
+}
+
+/// The VPC's end of an interface.
+pub(crate) fn link_of(number: u8) -> String {
+    let id = eni(VPC, number);
+    format!("e{}", &id[id.len() - 14..])
+}
+
+pub(crate) fn unmount(path: &Path) {
+    umount2(path, MntFlags::MNT_DETACH).expect("unmount a namespace");
+    std::fs::remove_file(path).expect("remove its file");
+}
+
+/// A network beyond the host, with a server in it.
+pub(crate) struct Outside;
+
+impl Outside {
+    pub(crate) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+
+    pub(crate) fn new() -> Self {
+        ip("netns add outside");
+        ip("link add wan type veth peer name lan netns outside");
+        ip("addr add 203.0.113.1/24 dev wan");
+        ip("link set wan up");
+        ip("-n outside addr add 203.0.113.2/24 dev lan");
+        ip("-n outside link set lan up");
+        ip("route add default via 203.0.113.2");
+        Self
+    }
+
+    pub(crate) fn namespace(&self) -> PathBuf {
+        "/run/netns/outside".into()
+    }
+
+    pub(crate) fn server(&self, port: u16) -> Server {
+        Server::start(&self.namespace(), Self::ADDRESS, port)
+    }
+}
+
+/// Connects a socket that was made nonblocking; None when nobody answers in time.
+pub(crate) fn try_connect(socket: TcpStream, to: SocketAddrV4, patience: Duration) -> Option<TcpStream> {
+    use std::os::fd::{AsFd, AsRawFd};
+
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::sys::socket::{SockaddrIn, connect, getpeername};
+
+    match connect(socket.as_raw_fd(), &SockaddrIn::from(to)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => {}
+        Err(errno) => panic!("connect to {to}: {errno}"),
+    }
+    let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+    let timeout = PollTimeout::try_from(patience).expect("a short time");
+    poll(&mut polled, timeout).expect("poll");
+    getpeername::<SockaddrIn>(socket.as_raw_fd()).is_ok().then_some(socket)
+}
+
+pub(crate) fn finish_connect(socket: TcpStream, to: SocketAddrV4) -> TcpStream {
+    try_connect(socket, to, PATIENCE).expect("the other side answers")
+}
+
+/// The next datagram of a nonblocking socket.
+pub(crate) fn receive(socket: &UdpSocket) -> (Ipv4Addr, Vec<u8>) {
+    socket.set_nonblocking(false).expect("a blocking socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a bound for the wait");
+    let mut buffer = [0; 1500];
+    match socket.recv_from(&mut buffer).expect("a datagram arrives") {
+        (length, SocketAddr::V4(peer)) => (*peer.ip(), buffer[..length].to_vec()),
+        (_, other) => panic!("a datagram from {other}"),
+    }
+}
+
+/// One ICMP echo and its answer.
+pub(crate) fn ping(from: &Path, to: Ipv4Addr) -> bool {
+    use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+
+    use nix::sys::socket::{
+        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+    };
+
+    let fd: std::os::fd::OwnedFd = inside(from)
+        .with(|| {
+            std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0")?;
+            Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::Icmp)?)
+        })
+        .expect("an ICMP socket");
+    // The kernel fills in checksum and identifier.
+    let echo = [8, 0, 0, 0, 0, 0, 0, 1];
+    sendto(fd.as_raw_fd(), &echo, &SockaddrIn::from(SocketAddrV4::new(to, 0)), MsgFlags::empty())
+        .expect("send");
+    // SAFETY: the descriptor was just made and is owned by nobody else.
+    let socket = unsafe { UdpSocket::from_raw_fd(fd.into_raw_fd()) };
+    socket.set_read_timeout(Some(SILENCE)).expect("a bound for the wait");
+    socket.recv(&mut [0; 64]).is_ok()
 }
