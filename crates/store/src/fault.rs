@@ -30,6 +30,8 @@ struct State {
     operations_left: Option<u64>,
     is_full: bool,
     is_broken: bool,
+    /// Operations before the disk breaks.
+    breaks_after: Option<u64>,
     syncs: u64,
 }
 
@@ -49,6 +51,7 @@ impl FaultyDisk {
             operations_left: None,
             is_full: false,
             is_broken: false,
+            breaks_after: None,
             syncs: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -80,7 +83,14 @@ impl FaultyDisk {
 
     /// Whether every write and sync fails.
     pub fn set_broken(&self, is_broken: bool) {
-        self.lock().is_broken = is_broken;
+        let mut state = self.lock();
+        state.is_broken = is_broken;
+        state.breaks_after = None;
+    }
+
+    /// After this many more operations every write and sync fails; what was written before stays.
+    pub fn break_after(&self, operations: u64) {
+        self.lock().breaks_after = Some(operations);
     }
 
     /// How often the disk was synced.
@@ -97,6 +107,11 @@ impl State {
     fn count_operation(&mut self) -> io::Result<()> {
         match &mut self.operations_left {
             Some(0) => return Err(io::Error::other("the machine has no power")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        match &mut self.breaks_after {
+            Some(0) => self.is_broken = true,
             Some(left) => *left -= 1,
             None => {}
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gantry_types::Timestamp;
 
-use crate::transaction::CommitError;
+use crate::transaction::TransactionError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(NonZeroU64);
@@ -57,8 +57,8 @@ impl Leases {
         self.leases.remove(&id);
     }
 
-    pub(crate) fn keep_alive(&mut self, id: LeaseId, now: Timestamp) -> Result<(), CommitError> {
-        let lease = self.leases.get_mut(&id).ok_or(CommitError::LeaseNotFound(id))?;
+    pub(crate) fn keep_alive(&mut self, id: LeaseId, now: Timestamp) -> Result<(), TransactionError> {
+        let lease = self.leases.get_mut(&id).ok_or(TransactionError::LeaseNotFound(id))?;
         lease.ends_at = Some(now + lease.time_to_live);
         Ok(())
     }

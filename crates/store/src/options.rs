@@ -5,6 +5,16 @@ pub const OPERATIONS_MAX: usize = 128;
 /// etcd's default for the bytes of one request.
 pub const TRANSACTION_BYTES_MAX: usize = 1_536 << 10;
 
+/// Commits whose keys the database remembers, for the simulation and for the thread that tells subscribers.
+pub(crate) const CHANGED_MAX: usize = 1024;
+/// Commits that share one sync of the disk.
+pub(crate) const GROUP_COMMITS_MAX: usize = 256;
+/// Commits that wait to be written, and their bytes; who comes later waits before it is queued.
+pub(crate) const QUEUE_COMMITS_MAX: usize = 1024;
+pub(crate) const QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Commits that a subscriber may be behind before it is told that it missed some.
+pub(crate) const SUBSCRIPTION_COMMITS_MAX: usize = 1024;
+
 /// How much memory the store may use beside the records themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {

@@ -14,7 +14,7 @@ use crate::lease::{LeaseId, Leases};
 use crate::options::Options;
 use crate::stored;
 use crate::tables::{LEASES, NUMBERS, RECORDS, REVISION, Tables, not_a_record};
-use crate::transaction::{CommitError, Committed, KeyValue, Revision, Transaction};
+use crate::transaction::{Committed, KeyValue, Revision, Transaction, TransactionError};
 
 #[derive(Debug)]
 pub struct Store {
@@ -72,13 +72,13 @@ impl Store {
     }
 
     /// Makes one transaction durable and returns its revision.
-    pub fn commit(&mut self, transaction: &Transaction) -> Result<Revision, CommitError> {
+    pub fn commit(&mut self, transaction: &Transaction) -> Result<Revision, TransactionError> {
         self.commit_all(std::slice::from_ref(transaction)).pop().expect("one transaction has one outcome")
     }
 
     /// Makes transactions in their order, each on what those before it left, and makes them durable together. A failed
     /// compare fails its own transaction; a failure of the disk fails them all.
-    pub fn commit_all(&mut self, transactions: &[Transaction]) -> Vec<Result<Revision, CommitError>> {
+    pub fn commit_all(&mut self, transactions: &[Transaction]) -> Vec<Result<Revision, TransactionError>> {
         let outcome = self.write(|tables, leases| {
             let apply = |transaction: &Transaction| match transaction.validate() {
                 Ok(()) => tables.apply(transaction, leases),
@@ -162,27 +162,27 @@ impl Store {
         id: LeaseId,
         time_to_live: Duration,
         now: Timestamp,
-    ) -> Result<(), CommitError> {
+    ) -> Result<(), TransactionError> {
         let time_to_live_ms = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX);
         self.write(|tables, _| tables.grant(id, time_to_live_ms))?;
         self.leases.insert(id, time_to_live, Some(now));
         Ok(())
     }
 
-    pub fn keep_lease_alive(&mut self, id: LeaseId, now: Timestamp) -> Result<(), CommitError> {
+    pub fn keep_lease_alive(&mut self, id: LeaseId, now: Timestamp) -> Result<(), TransactionError> {
         self.leases.keep_alive(id, now)
     }
 
     /// Deletes a lease and its keys.
-    pub fn revoke_lease(&mut self, id: LeaseId) -> Result<(), CommitError> {
+    pub fn revoke_lease(&mut self, id: LeaseId) -> Result<(), TransactionError> {
         if !self.leases.contains(id) {
-            return Err(CommitError::LeaseNotFound(id));
+            return Err(TransactionError::LeaseNotFound(id));
         }
         self.revoke(&[id])
     }
 
     /// Deletes the leases that have ended, with their keys, and returns them.
-    pub fn expire_leases(&mut self, now: Timestamp) -> Result<Vec<LeaseId>, CommitError> {
+    pub fn expire_leases(&mut self, now: Timestamp) -> Result<Vec<LeaseId>, TransactionError> {
         let ended = self.leases.ended(now);
         if !ended.is_empty() {
             self.revoke(&ended)?;
@@ -196,14 +196,14 @@ impl Store {
     }
 
     /// Opens the store again where a failure has closed it. Every commit does so too.
-    pub fn recover(&mut self) -> Result<(), CommitError> {
+    pub fn recover(&mut self) -> Result<(), TransactionError> {
         if self.database.is_none() {
             self.reopen().map_err(|error| self.describe(error))?;
         }
         Ok(())
     }
 
-    fn revoke(&mut self, ids: &[LeaseId]) -> Result<(), CommitError> {
+    fn revoke(&mut self, ids: &[LeaseId]) -> Result<(), TransactionError> {
         self.write(|tables, _| ids.iter().try_for_each(|id| tables.revoke(*id)))?;
         for id in ids {
             self.leases.remove(*id);
@@ -215,7 +215,7 @@ impl Store {
     fn write<T>(
         &mut self,
         body: impl FnOnce(&mut Tables<'_>, &Leases) -> Result<T, redb::Error>,
-    ) -> Result<T, CommitError> {
+    ) -> Result<T, TransactionError> {
         self.recover()?;
         self.require_room()?;
         let database = self.database.as_ref().expect("recover opened the store or failed");
@@ -232,35 +232,35 @@ impl Store {
         }
     }
 
-    fn require_room(&mut self) -> Result<(), CommitError> {
+    fn require_room(&mut self) -> Result<(), TransactionError> {
         // Where the room cannot be told, trying tells it.
         let has_room = !self.is_full || self.disk.has_room().unwrap_or(true);
-        if has_room { Ok(()) } else { Err(CommitError::StorageFull) }
+        if has_room { Ok(()) } else { Err(TransactionError::StorageFull) }
     }
 
     /// Opens the store again, so that reads go on and the next commit can succeed.
-    fn fail(&mut self, error: redb::Error) -> CommitError {
+    fn fail(&mut self, error: redb::Error) -> TransactionError {
         let before = self.revision;
         let error = self.describe(error);
         self.database = None;
         match (error, self.reopen()) {
             // The disk took the commit and failed afterwards.
-            (CommitError::StorageFull, Ok(())) if self.revision != before => {
-                CommitError::Storage(Arc::new(redb::Error::Io(io::ErrorKind::StorageFull.into())))
+            (TransactionError::StorageFull, Ok(())) if self.revision != before => {
+                TransactionError::Storage(Arc::new(redb::Error::Io(io::ErrorKind::StorageFull.into())))
             }
             (error, Ok(()) | Err(_)) => error,
         }
     }
 
-    fn describe(&mut self, error: redb::Error) -> CommitError {
+    fn describe(&mut self, error: redb::Error) -> TransactionError {
         match &error {
             redb::Error::Io(io)
                 if matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
                 self.is_full = true;
-                CommitError::StorageFull
+                TransactionError::StorageFull
             }
-            _ => CommitError::Storage(Arc::new(error)),
+            _ => TransactionError::Storage(Arc::new(error)),
         }
     }
 

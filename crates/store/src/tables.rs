@@ -6,7 +6,7 @@ use crate::lease::{LeaseId, Leases};
 use crate::options::OPERATIONS_MAX;
 use crate::stored::{self, Header};
 use crate::transaction::{
-    CommitError, Committed, Compare, Condition, Event, Operation, Revision, Transaction,
+    Committed, Compare, Condition, Event, Operation, Revision, Transaction, TransactionError,
 };
 
 pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
@@ -52,16 +52,16 @@ impl<'txn> Tables<'txn> {
         &mut self,
         transaction: &Transaction,
         leases: &Leases,
-    ) -> Result<Result<Revision, CommitError>, redb::Error> {
+    ) -> Result<Result<Revision, TransactionError>, redb::Error> {
         for compare in &transaction.compares {
             if !self.holds(compare)? {
-                return Ok(Err(CommitError::Conflict { key: compare.key.clone() }));
+                return Ok(Err(TransactionError::Conflict { key: compare.key.clone() }));
             }
         }
         for operation in &transaction.operations {
             match operation {
                 Operation::Put { lease: Some(lease), .. } if !leases.contains(*lease) => {
-                    return Ok(Err(CommitError::LeaseNotFound(*lease)));
+                    return Ok(Err(TransactionError::LeaseNotFound(*lease)));
                 }
                 Operation::Put { .. } | Operation::Delete { .. } => {}
             }

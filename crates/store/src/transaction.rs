@@ -65,7 +65,7 @@ pub struct Event {
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum CommitError {
+pub enum TransactionError {
     #[error("the key {} is not as it was expected to be", key.escape_ascii())]
     Conflict { key: Vec<u8> },
     #[error("a transaction has {count} operations, and {OPERATIONS_MAX} are allowed")]
@@ -102,25 +102,30 @@ impl Transaction {
         self
     }
 
+    /// Keys and values, as etcd's limit counts them.
+    pub(crate) fn bytes(&self) -> usize {
+        let compared: usize = self.compares.iter().map(|compare| compare.key.len()).sum();
+        compared + self.operations.iter().map(Operation::bytes).sum::<usize>()
+    }
+
     /// What etcd would refuse is refused here too, so that every plan fits both.
-    pub(crate) fn validate(&self) -> Result<(), CommitError> {
+    pub(crate) fn validate(&self) -> Result<(), TransactionError> {
         let count = self.operations.len().max(self.compares.len());
         if count > OPERATIONS_MAX {
-            return Err(CommitError::TooManyOperations { count });
+            return Err(TransactionError::TooManyOperations { count });
         }
-        let compared: usize = self.compares.iter().map(|compare| compare.key.len()).sum();
-        let bytes = compared + self.operations.iter().map(Operation::bytes).sum::<usize>();
+        let bytes = self.bytes();
         if bytes > TRANSACTION_BYTES_MAX {
-            return Err(CommitError::TooLarge { bytes });
+            return Err(TransactionError::TooLarge { bytes });
         }
         let mut seen = BTreeSet::new();
         for key in self.operations.iter().map(Operation::key) {
             if !seen.insert(key) {
-                return Err(CommitError::DuplicateKey { key: key.to_vec() });
+                return Err(TransactionError::DuplicateKey { key: key.to_vec() });
             }
         }
         let is_empty = seen.contains(&[][..]) || self.compares.iter().any(|compare| compare.key.is_empty());
-        if is_empty { Err(CommitError::EmptyKey) } else { Ok(()) }
+        if is_empty { Err(TransactionError::EmptyKey) } else { Ok(()) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gantry_store::fault::FaultyDisk;
-use gantry_store::{CommitError, Options, Store};
+use gantry_store::{Options, Store, TransactionError};
 use gantry_types::Ids;
 
 use crate::model::{Model, transaction};
@@ -53,14 +53,14 @@ impl Run {
             transactions.push(transaction);
         }
         let outcomes = store.commit_all(&transactions);
-        if outcomes.iter().any(|outcome| matches!(outcome, Err(CommitError::Storage(_)))) {
+        if outcomes.iter().any(|outcome| matches!(outcome, Err(TransactionError::Storage(_)))) {
             assert!(self.disk.has_lost_power(), "{outcomes:?}");
             self.under_way = Some(after);
             return;
         }
         for (outcome, expected) in outcomes.into_iter().zip(expected) {
             let outcome = outcome.map_err(|error| match error {
-                CommitError::Conflict { key } => key,
+                TransactionError::Conflict { key } => key,
                 other => panic!("{other:?}"),
             });
             assert_eq!(outcome, expected);

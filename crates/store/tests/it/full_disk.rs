@@ -1,7 +1,7 @@
 //! A disk without room: commits are refused with a reason, reads go on, and room is used as soon as it is there.
 
 use gantry_store::fault::FaultyDisk;
-use gantry_store::{CommitError, Transaction};
+use gantry_store::{Transaction, TransactionError};
 
 use crate::{content, open};
 
@@ -21,10 +21,10 @@ fn a_full_disk_refuses_changes_and_loses_none() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, CommitError::StorageFull), "{error}");
+    assert!(matches!(error, TransactionError::StorageFull), "{error}");
     assert!(taken > 0, "the file had room to begin with");
     for _ in 0..3 {
-        assert!(matches!(store.commit(&put(taken)).unwrap_err(), CommitError::StorageFull));
+        assert!(matches!(store.commit(&put(taken)).unwrap_err(), TransactionError::StorageFull));
         assert_eq!((content(&store).len(), store.revision()), (taken as usize, u64::from(taken)));
     }
     let syncs = disk.syncs();
@@ -46,7 +46,7 @@ fn a_broken_disk_is_opened_again_when_it_works() {
     store.commit(&put(0)).unwrap();
     disk.set_broken(true);
     for _ in 0..3 {
-        assert!(matches!(store.commit(&put(1)).unwrap_err(), CommitError::Storage(_)));
+        assert!(matches!(store.commit(&put(1)).unwrap_err(), TransactionError::Storage(_)));
     }
     disk.set_broken(false);
     assert_eq!(store.commit(&put(2)).unwrap(), 2);

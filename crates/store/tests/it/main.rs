@@ -1,6 +1,7 @@
 //! The store as its callers see it, on disks that fail and on the machine's own.
 
 mod crash;
+mod database;
 mod full_disk;
 mod model;
 mod real_files;

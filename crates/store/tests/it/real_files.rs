@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use gantry_store::{CommitError, FileDisk, Options, Store, Transaction};
+use gantry_store::{FileDisk, Options, Store, Transaction, TransactionError};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -124,7 +124,7 @@ fn a_full_file_system_is_survived_and_used_again() {
                     Err(error) => break error,
                 }
             };
-            assert!(matches!(error, CommitError::StorageFull), "round {round}: {error}");
+            assert!(matches!(error, TransactionError::StorageFull), "round {round}: {error}");
             assert_eq!(store.prefix(b"key/", 10_000).unwrap().items.len(), taken);
             println!(
                 "round {round}: file {} bytes",

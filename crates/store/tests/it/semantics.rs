@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gantry_store::fault::FaultyDisk;
-use gantry_store::{CommitError, Condition, LeaseId, Operation, Options, Store, Transaction};
+use gantry_store::{Condition, LeaseId, Operation, Options, Store, Transaction, TransactionError};
 use gantry_types::{Ids, Timestamp};
 
 use crate::model::{Model, transaction};
@@ -29,7 +29,7 @@ fn random_transactions_do_what_the_model_does() {
     for round in 0..600 {
         let transaction = transaction(&mut random, &model);
         let outcome = store.commit(&transaction).map_err(|error| match error {
-            CommitError::Conflict { key } => key,
+            TransactionError::Conflict { key } => key,
             other => panic!("{other:?}"),
         });
         assert_eq!(outcome, model.commit(&transaction));
@@ -74,7 +74,7 @@ fn what_changes_nothing_has_no_revision_of_its_own() {
     assert_eq!(store.commit(&Transaction::default().delete("nothing")).unwrap(), 1);
     assert_eq!(store.commit(&Transaction::default().compare("a", Condition::Exists)).unwrap(), 1);
     let conflict = store.commit(&put("a", "2").compare("a", Condition::Absent)).unwrap_err();
-    assert!(matches!(conflict, CommitError::Conflict { key } if key == b"a"));
+    assert!(matches!(conflict, TransactionError::Conflict { key } if key == b"a"));
     assert_eq!((store.revision(), disk.syncs()), (1, syncs));
 }
 
@@ -99,7 +99,7 @@ fn a_transaction_of_a_group_sees_those_before_it() {
     let mut store = open(&FaultyDisk::new(1));
     let create = |value: &str| put("a", value).compare("a", Condition::Absent);
     let outcomes = store.commit_all(&[create("first"), create("second"), put("b", "")]);
-    assert!(matches!(&outcomes[..], [Ok(1), Err(CommitError::Conflict { .. }), Ok(2)]), "{outcomes:?}");
+    assert!(matches!(&outcomes[..], [Ok(1), Err(TransactionError::Conflict { .. }), Ok(2)]), "{outcomes:?}");
     assert_eq!(store.get(b"a").unwrap().unwrap().value, b"first");
 }
 
@@ -150,13 +150,13 @@ fn the_limits_are_etcds() {
     let many = |count| (0..count).fold(Transaction::default(), |all, key: u32| all.put(key.to_string(), ""));
     store.commit(&many(128)).unwrap();
     let error = store.commit(&many(129)).unwrap_err();
-    assert!(matches!(error, CommitError::TooManyOperations { count: 129 }));
+    assert!(matches!(error, TransactionError::TooManyOperations { count: 129 }));
     let sized = |bytes: usize| Transaction::default().put("k", vec![b'x'; bytes - 1]);
     store.commit(&sized(1536 << 10)).unwrap();
-    assert!(matches!(store.commit(&sized((1536 << 10) + 1)).unwrap_err(), CommitError::TooLarge { .. }));
-    assert!(matches!(store.commit(&put("", "")).unwrap_err(), CommitError::EmptyKey));
+    assert!(matches!(store.commit(&sized((1536 << 10) + 1)).unwrap_err(), TransactionError::TooLarge { .. }));
+    assert!(matches!(store.commit(&put("", "")).unwrap_err(), TransactionError::EmptyKey));
     let error = store.commit(&put("a", "").delete("a")).unwrap_err();
-    assert!(matches!(error, CommitError::DuplicateKey { .. }));
+    assert!(matches!(error, TransactionError::DuplicateKey { .. }));
     assert_eq!(store.revision(), 2);
 }
 
@@ -169,7 +169,7 @@ fn leased(key: &str, lease: LeaseId) -> Transaction {
 fn a_lease_takes_its_keys_with_it() {
     let mut store = open(&FaultyDisk::new(1));
     let (one, two) = (LeaseId::new(1).unwrap(), LeaseId::new(2).unwrap());
-    assert!(matches!(store.commit(&leased("a", one)).unwrap_err(), CommitError::LeaseNotFound(_)));
+    assert!(matches!(store.commit(&leased("a", one)).unwrap_err(), TransactionError::LeaseNotFound(_)));
     store.grant_lease(one, Duration::from_secs(10), at(0)).unwrap();
     store.grant_lease(two, Duration::from_secs(60), at(0)).unwrap();
     for (key, lease) in [("a", one), ("b", one), ("c", one), ("d", two)] {
@@ -183,7 +183,7 @@ fn a_lease_takes_its_keys_with_it() {
     assert_eq!(store.expire_leases(at(14)).unwrap(), []);
     assert_eq!(store.expire_leases(at(15)).unwrap(), [one]);
     assert_eq!(keys(&store), ["b", "c", "d"]);
-    assert!(matches!(store.keep_lease_alive(one, at(15)).unwrap_err(), CommitError::LeaseNotFound(_)));
+    assert!(matches!(store.keep_lease_alive(one, at(15)).unwrap_err(), TransactionError::LeaseNotFound(_)));
     store.revoke_lease(two).unwrap();
     assert_eq!(keys(&store), ["b"]);
     assert_eq!((store.next_lease_end(), store.expire_leases(at(999)).unwrap()), (None, vec![]));
