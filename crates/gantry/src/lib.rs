@@ -20,6 +20,7 @@ pub mod descriptors;
 pub mod hosts;
 pub mod layout;
 mod lb;
+pub mod load;
 pub mod logging;
 mod node;
 pub mod profile;

@@ -111,7 +111,7 @@ impl Taken {
         while let Some(packet) = channel.receive_within(OFFER_WAIT_MAX)? {
             match packet.message {
                 Offer::Descriptors { name } if sets.len() < NAMES_MAX => {
-                    sets.push((name, packet.descriptors))
+                    sets.push((name, packet.descriptors));
                 }
                 Offer::Descriptors { .. } => return Err(io::Error::other("more names than the limit")),
                 Offer::End { process } => return Ok(Some(Self { channel, process, sets })),

@@ -176,7 +176,7 @@ impl Supervisor {
             match old.drain() {
                 Ok(()) => tracing::info!(pid = process, "the old load balancer drains"),
                 Err(error) => {
-                    tracing::warn!(pid = process, "telling the old load balancer to drain: {error}")
+                    tracing::warn!(pid = process, "telling the old load balancer to drain: {error}");
                 }
             }
         }

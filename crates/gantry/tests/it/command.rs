@@ -125,3 +125,84 @@ fn what_cannot_be_done_is_explained() {
     let output = gantry(&["lb", "--state-dir", "/nonexistent"], directory.path());
     assert!(text(&output.stderr).contains("is started by `gantry server` alone"), "{}", text(&output.stderr));
 }
+
+/// Answers every connection once, with this status.
+fn serve_status(status: &'static str) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    port
+}
+
+#[test]
+fn thresholds_decide_the_exit_code_of_load() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = directory.path().join("summary.json");
+    let load = |status, threshold| {
+        let url = format!("http://127.0.0.1:{}/", serve_status(status));
+        let summary = summary.to_str().unwrap();
+        gantry(
+            &[
+                "load",
+                &url,
+                "--rate",
+                "50/s",
+                "--duration",
+                "200ms",
+                "--threshold",
+                threshold,
+                "--summary-json",
+                summary,
+            ],
+            directory.path(),
+        )
+    };
+    let output = load("200 OK", "http_req_failed<1%");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("0.00%  0 out of 10"), "{}", text(&output.stdout));
+    let output = load("503 Service Unavailable", "http_req_failed<1%");
+    assert_eq!(output.status.code(), Some(99), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("crossed 'http_req_failed<1%' is 100.00%"),
+        "{}",
+        text(&output.stdout)
+    );
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap();
+    assert_eq!(json["metrics"]["http_req_failed"]["failed"], 10);
+    let output = gantry(&["load", "https://127.0.0.1/"], directory.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("only http:// is spoken here"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn load_that_is_interrupted_says_what_it_saw() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("http://127.0.0.1:{}/", serve_status("200 OK"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gantry"))
+        .args(["load", &url, "--duration", "60s", "--sleep", "10ms", "--quiet"])
+        .env_clear()
+        .env("HOME", directory.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    // It handles signals once it has a handler for them; until then it would just end.
+    until("it handles SIGINT", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
+        (u64::from_str_radix(caught, 16).ok()? & 2 != 0).then_some(())
+    });
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = until("it ends", || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("http_reqs"), "{said}");
+}
