@@ -1,1 +1,52 @@
-//! (purpose, flow and invariants stand here)
+//! The AWS services: one module each. A module translates a call, checks it against the records and proposes changes.
+//!
+//! Flow: [`Services::handle`] takes an understood call and runs its operation's handler. A handler that only reads is a plain
+//! function `(view, call, input) -> output`; one that writes is `(view, call, input, ids) -> (output, changes)`.
+//! [`Context::attempt`] commits the changes by compare-and-set and lets the handler decide again if somebody else was
+//! faster. So every handler is tested without a server, and none of them does IO.
+//!
+//! Invariants:
+//! - A handler changes nothing but by the changes that it gives back, and names the revision of every record that its decision
+//!   rests on.
+//! - Errors carry AWS's own code and wording.
+
+#[macro_use]
+mod handlers;
+mod context;
+mod objects;
+mod page;
+
+pub mod ecs;
+
+pub use context::{Context, Decision, Settings};
+
+use std::sync::Arc;
+
+use gantry_api::{ApiError, CallContext, ServiceModel};
+use gantry_types::Value;
+
+/// Every service, on one context.
+#[derive(Clone)]
+pub struct Services {
+    context: Arc<Context>,
+}
+
+impl Services {
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    /// Runs the call's operation and gives its output's document.
+    pub async fn handle(&self, call: &CallContext) -> Result<Value, ApiError> {
+        let context = Arc::clone(&self.context);
+        match call.service.name {
+            "ecs" => gantry_api::ecs::dispatch(&ecs::Service(context), call).await,
+            name => Err(ApiError::not_implemented(name, call.operation.name)),
+        }
+    }
+}
+
+/// The services that a caller can reach, with the operations that are served.
+pub fn served() -> &'static [&'static ServiceModel] {
+    gantry_api::SERVICES
+}

@@ -1,0 +1,62 @@
+//! Amazon ECS.
+//!
+//! The modules follow the resources: clusters, task definitions, tasks, services. What a decision reads becomes typed fields of
+//! the record; what it does not read stands in the record's document and is given back from there.
+
+mod account;
+mod clusters;
+mod definition;
+mod definitions;
+mod describe;
+mod names;
+mod network;
+mod services;
+mod tags;
+mod tasks;
+
+use gantry_api::ecs::*;
+
+handlers! {
+    Ecs;
+    write create_cluster(CreateClusterRequest) -> CreateClusterResponse = clusters::create;
+    write delete_cluster(DeleteClusterRequest) -> DeleteClusterResponse = clusters::delete;
+    write update_cluster(UpdateClusterRequest) -> UpdateClusterResponse = clusters::update;
+    write update_cluster_settings(UpdateClusterSettingsRequest) -> UpdateClusterSettingsResponse = clusters::update_settings;
+    write put_cluster_capacity_providers(PutClusterCapacityProvidersRequest) -> PutClusterCapacityProvidersResponse
+        = clusters::put_capacity_providers;
+    read describe_clusters(DescribeClustersRequest) -> DescribeClustersResponse = clusters::describe;
+    read list_clusters(ListClustersRequest) -> ListClustersResponse = clusters::list;
+    read describe_capacity_providers(DescribeCapacityProvidersRequest) -> DescribeCapacityProvidersResponse
+        = clusters::describe_capacity_providers;
+    write register_task_definition(RegisterTaskDefinitionRequest) -> RegisterTaskDefinitionResponse
+        = definitions::register;
+    write deregister_task_definition(DeregisterTaskDefinitionRequest) -> DeregisterTaskDefinitionResponse
+        = definitions::deregister;
+    write delete_task_definitions(DeleteTaskDefinitionsRequest) -> DeleteTaskDefinitionsResponse = definitions::delete;
+    read describe_task_definition(DescribeTaskDefinitionRequest) -> DescribeTaskDefinitionResponse
+        = definitions::describe;
+    read list_task_definitions(ListTaskDefinitionsRequest) -> ListTaskDefinitionsResponse = definitions::list;
+    read list_task_definition_families(ListTaskDefinitionFamiliesRequest) -> ListTaskDefinitionFamiliesResponse
+        = definitions::list_families;
+    write run_task(RunTaskRequest) -> RunTaskResponse = tasks::run;
+    write stop_task(StopTaskRequest) -> StopTaskResponse = tasks::stop;
+    read describe_tasks(DescribeTasksRequest) -> DescribeTasksResponse = tasks::describe;
+    read list_tasks(ListTasksRequest) -> ListTasksResponse = tasks::list;
+    write create_service(CreateServiceRequest) -> CreateServiceResponse = services::create;
+    write update_service(UpdateServiceRequest) -> UpdateServiceResponse = services::update;
+    write delete_service(DeleteServiceRequest) -> DeleteServiceResponse = services::delete;
+    read describe_services(DescribeServicesRequest) -> DescribeServicesResponse = services::describe;
+    read list_services(ListServicesRequest) -> ListServicesResponse = services::list;
+    read list_container_instances(ListContainerInstancesRequest) -> ListContainerInstancesResponse
+        = clusters::list_container_instances;
+    read describe_container_instances(DescribeContainerInstancesRequest) -> DescribeContainerInstancesResponse
+        = clusters::describe_container_instances;
+    write tag_resource(TagResourceRequest) -> TagResourceResponse = tags::tag;
+    write untag_resource(UntagResourceRequest) -> UntagResourceResponse = tags::untag;
+    read list_tags_for_resource(ListTagsForResourceRequest) -> ListTagsForResourceResponse = tags::list;
+    write put_account_setting(PutAccountSettingRequest) -> PutAccountSettingResponse = account::put;
+    write put_account_setting_default(PutAccountSettingDefaultRequest) -> PutAccountSettingDefaultResponse
+        = account::put_default;
+    write delete_account_setting(DeleteAccountSettingRequest) -> DeleteAccountSettingResponse = account::delete;
+    read list_account_settings(ListAccountSettingsRequest) -> ListAccountSettingsResponse = account::list;
+}

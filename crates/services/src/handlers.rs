@@ -1,0 +1,32 @@
+//! Wires plain functions to a service's generated trait.
+
+/// `read` handlers are `fn(&View, &CallContext, &Input) -> Result<Output, ApiError>`; `write` handlers are
+/// `fn(&View, &CallContext, &Input, &mut Ids) -> Decision<Output>`. The service is a struct around the context.
+macro_rules! handlers {
+    ($trait:path; $($kind:ident $method:ident($input:ty) -> $output:ty = $handler:path;)+) => {
+        /// The service on its context.
+        pub struct Service(pub std::sync::Arc<crate::Context>);
+
+        impl $trait for Service {
+            $(handlers!(@$kind $method($input) -> $output = $handler);)+
+        }
+    };
+    (@read $method:ident($input:ty) -> $output:ty = $handler:path) => {
+        async fn $method(
+            &self,
+            call: &gantry_api::CallContext,
+            input: $input,
+        ) -> Result<$output, gantry_api::ApiError> {
+            self.0.read(|view| $handler(view, call, &input))
+        }
+    };
+    (@write $method:ident($input:ty) -> $output:ty = $handler:path) => {
+        async fn $method(
+            &self,
+            call: &gantry_api::CallContext,
+            input: $input,
+        ) -> Result<$output, gantry_api::ApiError> {
+            self.0.attempt(|view, ids| $handler(view, call, &input, ids)).await
+        }
+    };
+}
