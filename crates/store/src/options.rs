@@ -18,7 +18,8 @@ pub(crate) const SUBSCRIPTION_COMMITS_MAX: usize = 1024;
 /// How much memory the store may use beside the records themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// redb's cache of pages; its own default is 1 GiB.
+    /// redb's cache of pages. Reads are served by the view, so it need only hold what commits touch; redb's own default is
+    /// 1 GiB.
     pub cache_bytes: usize,
     /// Commits that a watcher may be behind, and the bytes of their keys and values.
     pub history_commits_max: usize,
@@ -27,6 +28,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 16 << 20, history_commits_max: 4096, history_bytes_max: 4 << 20 }
+        Self { cache_bytes: 8 << 20, history_commits_max: 4096, history_bytes_max: 4 << 20 }
     }
 }
