@@ -110,7 +110,7 @@ impl Directory for RealDirectory {
     }
 
     fn marker(&self) -> io::Result<u32> {
-        Ok(getrandom::u32()?)
+        getrandom::u32().map_err(|error| io::Error::other(error.to_string()))
     }
 }
 
