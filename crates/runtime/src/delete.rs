@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
@@ -33,8 +34,32 @@ pub(crate) fn delete(runtime: &Runtime, id: &ContainerId) -> Result<(), DeleteEr
     {
         group.remove().map_err(error("remove the control groups"))?;
     }
-    match fs::remove_dir_all(directory.path()) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error("remove the directory")(source)),
+    // Under another name first: a shim that did not live to say who it is cannot write into it any more, and the id
+    // is free at once.
+    let removed = runtime.state_directory().join(format!("{REMOVED}{id}"));
+    remove_directory(&removed)
+        .and_then(|()| fs::rename(directory.path(), &removed))
+        .and_then(|()| remove_directory(&removed))
+        .map_err(error("remove the directory"))
+}
+
+/// Removes the directories of deletes that a crash cut off.
+pub(crate) fn sweep(state_directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(state_directory)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(REMOVED.as_bytes()) {
+            remove_directory(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// No id begins with a dot.
+const REMOVED: &str = ".removed-";
+
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }

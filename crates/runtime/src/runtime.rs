@@ -282,8 +282,10 @@ impl Runtime {
         self.task_group(task).stats()
     }
 
-    /// Every container that has a directory, also those that another process started.
+    /// Every container that has a directory, also those that another process started. Also finishes the deletes that a
+    /// crash cut off. For the one node that a directory belongs to, when it starts.
     pub fn adopt(&self) -> io::Result<Vec<Found>> {
+        delete::sweep(&self.config.state_directory)?;
         adopt::adopt(&self.config.state_directory)
     }
 

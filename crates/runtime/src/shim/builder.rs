@@ -185,9 +185,20 @@ fn base(
 
 /// What the shim ignores, the container must not inherit as ignored.
 fn default_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default action installs no handler; numbers that cannot be set are refused and harmless.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // Handler, flags, restorer and mask of the kernel's structure: all zero is the default action.
+    let default = [0_u64; 4];
+    for signal in 1..=64 {
+        // Not through the C library, which refuses to touch the two signals that it uses itself.
+        // SAFETY: the kernel reads the structure and installs no handler; signals that cannot be set are refused.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            );
+        }
     }
 }
 

@@ -32,38 +32,54 @@ pub(super) fn supervise(
         buffer: vec![0; OUTPUT_READ_BYTES],
         lines_lost: 0,
     };
-    let mut kill_at: Option<Instant> = None;
+    let mut killer = Killer::default();
     loop {
-        let deadline = output.quiet_at().into_iter().chain(kill_at).min();
+        let deadline = output.quiet_at().into_iter().chain(killer.at).min();
         let ready = wait(&started.pidfd, &output, &clients, deadline)?;
         output.take(&ready.pipes);
         if ready.ended {
             break;
         }
-        if kill_at.is_some_and(|at| at <= Instant::now()) {
-            kill_at = None;
-            let _ = send_signal(&started.pidfd, nix::libc::SIGKILL);
+        if killer.at.is_some_and(|at| at <= Instant::now()) {
+            killer.at = None;
+            let _ = killer.signal(&started.pidfd, nix::libc::SIGKILL);
         }
-        clients.serve(&ready.clients, |request| act(request, &started.pidfd, &mut kill_at));
+        clients.serve(&ready.clients, |request| killer.act(request, &started.pidfd));
         reap_strays(started.pid);
     }
     output.drain();
-    let record = end(&started.pidfd, group, started_at, output.lines_lost)?;
+    let record = end(&started.pidfd, group, started_at, output.lines_lost, &killer)?;
     directory.write_exit(&record)?;
     clients.announce(&Reply::Exited(record));
     group.remove()
 }
 
-fn act(request: &Request, container: &OwnedFd, kill_at: &mut Option<Instant>) -> Result<(), Errno> {
-    match request {
-        Request::Signal { signal } => send_signal(container, *signal),
-        Request::Stop { signal, timeout_ms } => {
-            // A second stop may only shorten the time.
-            let at = Instant::now().checked_add(Duration::from_millis(*timeout_ms));
-            *kill_at = at.into_iter().chain(*kill_at).min();
-            send_signal(container, *signal)
+/// What was asked of the container's life.
+#[derive(Debug, Default)]
+struct Killer {
+    /// When SIGKILL follows a stop signal.
+    at: Option<Instant>,
+    /// SIGKILL was ours.
+    killed: bool,
+}
+
+impl Killer {
+    fn act(&mut self, request: &Request, container: &OwnedFd) -> Result<(), Errno> {
+        match request {
+            Request::Signal { signal } => self.signal(container, *signal),
+            Request::Stop { signal, timeout_ms } => {
+                // A second stop may only shorten the time.
+                let at = Instant::now().checked_add(Duration::from_millis(*timeout_ms));
+                self.at = at.into_iter().chain(self.at).min();
+                self.signal(container, *signal)
+            }
+            Request::Watch => Ok(()),
         }
-        Request::Watch => Ok(()),
+    }
+
+    fn signal(&mut self, container: &OwnedFd, signal: i32) -> Result<(), Errno> {
+        self.killed |= signal == nix::libc::SIGKILL;
+        send_signal(container, signal)
     }
 }
 
@@ -121,6 +137,7 @@ fn end(
     group: &Cgroup,
     started_at: Timestamp,
     lines_lost: u64,
+    killer: &Killer,
 ) -> io::Result<ExitRecord> {
     let status = waitid(WaitId::PidFd(container.as_fd()), WaitIdOptions::EXITED)?
         .ok_or_else(|| io::Error::other("the container's first process has ended, but has no status"))?;
@@ -131,7 +148,9 @@ fn end(
     Ok(ExitRecord {
         exit_code,
         signal,
-        oom_killed: killed && group.oom_kills() > 0,
+        // A kill for want of memory that the container survived, of a health check for example, does not make a
+        // later stop one.
+        oom_killed: killed && !killer.killed && group.oom_kills() > 0,
         started_at: Some(started_at),
         finished_at: Timestamp::now(),
         error: None,

@@ -149,13 +149,13 @@ impl Drop for Machine {
 
 /// Processes that were started for a directory.
 fn processes_of(directory: &Path) -> Vec<String> {
-    let text = directory.to_str().unwrap();
+    let text = format!("{}/", directory.display());
     let command_lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         entry.file_name().to_str()?.parse::<u32>().ok()?;
         fs::read(entry.path().join("cmdline")).ok()
     });
     let texts = command_lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    texts.filter(|line| line.contains(text)).collect()
+    texts.filter(|line| line.contains(&text)).collect()
 }
 
 /// Looks again until it is so; for what gives no event. Bounded.
