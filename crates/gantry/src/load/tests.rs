@@ -292,7 +292,7 @@ fn stats(millis: impl Iterator<Item = u64>, failed_every: u64) -> Stats {
 fn percentiles_are_those_of_the_values() {
     let stats = stats(1..=1000, 50);
     let close = |value: f64, expected: f64| {
-        assert!((value - expected).abs() <= expected * 0.002, "{value} for {expected}")
+        assert!((value - expected).abs() <= expected * 0.002, "{value} for {expected}");
     };
     assert_eq!((stats.duration.min_ms(), stats.duration.max_ms()), (1.0, 1000.0));
     close(stats.duration.average_ms(), 500.5);
