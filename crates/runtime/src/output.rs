@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn lines_end_at_line_feeds_wherever_reads_end() {
-        let cases: [(&[&[u8]], &[(i64, &[u8])]); 6] = [
+        type Reads = &'static [&'static [u8]];
+        type Lines = &'static [(i64, &'static [u8])];
+        let cases: [(Reads, Lines); 6] = [
             (&[b"one\ntwo\n"], &[(0, b"one"), (0, b"two")]),
             (&[b"on", b"e\ntwo"], &[(0, b"one"), (1, b"two")]),
             (&[b"\n\n"], &[(0, b""), (0, b"")]),

@@ -33,12 +33,12 @@ pub(super) fn remove_tree(directory: &Path) -> io::Result<()> {
             // Newer kernels take a process out of its group a moment after its end can be seen.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::yield_now(),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(super::explain(error, "remove", directory));
+                return Err(super::explain(&error, "remove", directory));
             }
             _ => return Ok(()),
         }
     }
-    Err(super::explain(io::ErrorKind::ResourceBusy.into(), "remove", directory))
+    Err(super::explain(&io::ErrorKind::ResourceBusy.into(), "remove", directory))
 }
 
 /// Kills every process of the group and waits until they have ended.

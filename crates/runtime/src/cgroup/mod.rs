@@ -71,7 +71,7 @@ impl Cgroup {
         match &self.layout {
             Layout::V1(_) => {
                 for directory in self.directories() {
-                    fs::create_dir_all(&directory).map_err(|error| explain(error, "make", &directory))?;
+                    fs::create_dir_all(&directory).map_err(|error| explain(&error, "make", &directory))?;
                 }
             }
             Layout::V2(root) => {
@@ -84,7 +84,7 @@ impl Cgroup {
                     directory.push(part);
                     match fs::create_dir(&directory) {
                         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                            return Err(explain(error, "make", &directory));
+                            return Err(explain(&error, "make", &directory));
                         }
                         _ => {}
                     }
@@ -155,7 +155,7 @@ impl Cgroup {
             io::Error::new(io::ErrorKind::Unsupported, "this machine has no pids controller")
         })?;
         let directory = parent.join(name);
-        fs::create_dir(&directory).map_err(|error| explain(error, "make", &directory))?;
+        fs::create_dir(&directory).map_err(|error| explain(&error, "make", &directory))?;
         Ok(Tracker { directory, group: self.clone() })
     }
 
@@ -246,12 +246,13 @@ impl Tracker {
 
 fn open_tasks(directory: &Path) -> io::Result<File> {
     let path = directory.join("tasks");
-    OpenOptions::new().write(true).open(&path).map_err(|error| explain(error, "open", &path))
+    OpenOptions::new().write(true).open(&path).map_err(|error| explain(&error, "open", &path))
 }
 
 fn write(path: &Path, value: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path).map_err(|error| explain(error, "open", path))?;
-    file.write_all(value.as_bytes()).map_err(|error| explain(error, &format!("write {value:?} to"), path))
+    let mut file =
+        OpenOptions::new().write(true).open(path).map_err(|error| explain(&error, "open", path))?;
+    file.write_all(value.as_bytes()).map_err(|error| explain(&error, &format!("write {value:?} to"), path))
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -260,6 +261,6 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn explain(error: io::Error, attempted: &str, path: &Path) -> io::Error {
+fn explain(error: &io::Error, attempted: &str, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("could not {attempted} {}: {error}", path.display()))
 }

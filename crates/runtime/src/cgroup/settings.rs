@@ -1,5 +1,7 @@
 //! Limits as the values of control files.
 
+use std::fmt::Display;
+
 use gantry_types::CpuUnits;
 
 use super::{Controller, Layout};
@@ -63,27 +65,27 @@ impl Limits {
         use Controller::{Cpu, Devices as DevicesController, Memory, Pids};
         let mut settings = Vec::new();
         if let Some(shares) = self.cpu_shares {
-            settings.push(setting("CPU shares", Cpu, "cpu.shares", shares.0.max(2)));
+            settings.push(setting("CPU shares", Cpu, "cpu.shares", &shares.0.max(2)));
         }
         if let Some(quota) = self.cpu_quota {
-            settings.push(setting("CPU quota", Cpu, "cpu.cfs_period_us", CPU_PERIOD_US));
-            settings.push(setting("CPU quota", Cpu, "cpu.cfs_quota_us", quota_us(quota)));
+            settings.push(setting("CPU quota", Cpu, "cpu.cfs_period_us", &CPU_PERIOD_US));
+            settings.push(setting("CPU quota", Cpu, "cpu.cfs_quota_us", &quota_us(quota)));
         }
         if let Some(limit) = self.memory_limit_bytes {
-            settings.push(setting("memory limit", Memory, "memory.limit_in_bytes", limit));
+            settings.push(setting("memory limit", Memory, "memory.limit_in_bytes", &limit));
             // Memory and swap together: no swap, as on Fargate. The file is missing where swap is not counted.
-            let swap = setting("swap limit", Memory, "memory.memsw.limit_in_bytes", limit);
+            let swap = setting("swap limit", Memory, "memory.memsw.limit_in_bytes", &limit);
             settings.push(Setting { optional: true, ..swap });
         }
         if let Some(reservation) = self.memory_reservation_bytes {
-            settings.push(setting("memory reservation", Memory, "memory.soft_limit_in_bytes", reservation));
+            settings.push(setting("memory reservation", Memory, "memory.soft_limit_in_bytes", &reservation));
         }
         if let Some(limit) = self.pids_limit {
-            settings.push(setting("pids limit", Pids, "pids.max", limit));
+            settings.push(setting("pids limit", Pids, "pids.max", &limit));
         }
         if self.devices == Devices::Default {
-            settings.push(setting("device rules", DevicesController, "devices.deny", "a"));
-            let allow = |rule: &&str| setting("device rules", DevicesController, "devices.allow", rule);
+            settings.push(setting("device rules", DevicesController, "devices.deny", &"a"));
+            let allow = |rule: &&str| setting("device rules", DevicesController, "devices.allow", &rule);
             settings.extend(DEVICE_RULES.iter().map(allow));
         }
         settings
@@ -94,32 +96,32 @@ impl Limits {
         use Controller::{Cpu, Memory, Pids};
         let mut settings = Vec::new();
         if let Some(shares) = self.cpu_shares {
-            settings.push(setting("CPU shares", Cpu, "cpu.weight", weight(shares)));
+            settings.push(setting("CPU shares", Cpu, "cpu.weight", &weight(shares)));
         }
         if let Some(quota) = self.cpu_quota {
             settings.push(setting(
                 "CPU quota",
                 Cpu,
                 "cpu.max",
-                format!("{} {CPU_PERIOD_US}", quota_us(quota)),
+                &format!("{} {CPU_PERIOD_US}", quota_us(quota)),
             ));
         }
         if let Some(limit) = self.memory_limit_bytes {
-            settings.push(setting("memory limit", Memory, "memory.max", limit));
-            let swap = setting("swap limit", Memory, "memory.swap.max", 0);
+            settings.push(setting("memory limit", Memory, "memory.max", &limit));
+            let swap = setting("swap limit", Memory, "memory.swap.max", &0);
             settings.push(Setting { optional: true, ..swap });
         }
         if let Some(reservation) = self.memory_reservation_bytes {
-            settings.push(setting("memory reservation", Memory, "memory.low", reservation));
+            settings.push(setting("memory reservation", Memory, "memory.low", &reservation));
         }
         if let Some(limit) = self.pids_limit {
-            settings.push(setting("pids limit", Pids, "pids.max", limit));
+            settings.push(setting("pids limit", Pids, "pids.max", &limit));
         }
         settings
     }
 }
 
-fn setting(what: &'static str, controller: Controller, file: &'static str, value: impl ToString) -> Setting {
+fn setting(what: &'static str, controller: Controller, file: &'static str, value: &dyn Display) -> Setting {
     Setting { what, controller, file, value: value.to_string(), optional: false }
 }
 

@@ -174,13 +174,13 @@ fn base(
     streams: StandardStreams,
     payload: Payload,
 ) -> Result<ContainerBuilder, LibcontainerError> {
-    Ok(ContainerBuilder::new(id.to_string(), SyscallType::Linux)
+    ContainerBuilder::new(id.to_string(), SyscallType::Linux)
         .with_root_path(directory.oci())?
         .with_stdin(streams.stdin)
         .with_stdout(streams.stdout)
         .with_stderr(streams.stderr)
         .with_executor(payload)
-        .validate_id()?)
+        .validate_id()
 }
 
 /// What the shim ignores, the container must not inherit as ignored.

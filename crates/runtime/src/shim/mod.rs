@@ -32,7 +32,7 @@ pub fn shim_main(
     open_sink: impl FnOnce(&OutputTarget) -> io::Result<Box<dyn OutputSink>>,
 ) -> ! {
     let code = match (arguments.next(), arguments.next()) {
-        (Some(directory), None) => match run(ContainerDirectory::new(PathBuf::from(directory)), open_sink) {
+        (Some(directory), None) => match run(&ContainerDirectory::new(PathBuf::from(directory)), open_sink) {
             Ok(()) => 0,
             Err(error) => {
                 eprintln!("gantry shim: {error}");
@@ -48,7 +48,7 @@ pub fn shim_main(
 }
 
 fn run(
-    directory: ContainerDirectory,
+    directory: &ContainerDirectory,
     open_sink: impl FnOnce(&OutputTarget) -> io::Result<Box<dyn OutputSink>>,
 ) -> io::Result<()> {
     let link = take_link()?;
@@ -68,7 +68,7 @@ fn run(
     };
     directory.write_shim(&record)?;
 
-    match prepare::start(&directory, &group, &pinned.group, open_sink) {
+    match prepare::start(directory, &group, &pinned.group, open_sink) {
         Ok(started) => {
             let started_at = Timestamp::now();
             record.container = ProcessIdentity::of(started.pid).ok();
@@ -79,7 +79,7 @@ fn run(
             // The node may have died meanwhile; the next one finds the container by its directory.
             let link = write_line(&link, &reply).is_ok().then_some(link);
             let clients = clients::Clients::new(listener, link)?;
-            supervise::supervise(&directory, &pinned.group, started, started_at, clients)
+            supervise::supervise(directory, &pinned.group, started, started_at, clients)
         }
         Err(failure) => {
             let removed = pinned.group.remove();

@@ -21,10 +21,10 @@ const OPTION_BYTES_MAX: usize = 4000;
 /// Leaves the node's mount namespace, so that nothing that is mounted here outlives the container.
 pub(super) fn enter_mount_namespace() -> Result<(), StartFailure> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)
-        .map_err(|error| failure("make a mount namespace", error.into()))?;
+        .map_err(|error| failure("make a mount namespace", error))?;
     // Unmounts on the host still arrive, so that no file system there is kept busy.
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .map_err(|error| failure("separate the mount namespace from the host's", error.into()))
+        .map_err(|error| failure("separate the mount namespace from the host's", error))
 }
 
 pub(super) fn mount_root(directory: &ContainerDirectory, spec: &ContainerSpec) -> Result<(), StartFailure> {
@@ -51,7 +51,7 @@ pub(super) fn mount_root(directory: &ContainerDirectory, spec: &ContainerSpec) -
         Err(Errno::INVAL) => mount_overlay(&directory.rootfs(), &options),
         other => other,
     };
-    result.map_err(|error| failure("mount the image's layers", error.into()))
+    result.map_err(|error| failure("mount the image's layers", error))
 }
 
 fn mount_overlay(target: &Path, options: &[u8]) -> Result<(), Errno> {
@@ -111,7 +111,7 @@ pub(super) fn hide_cgroups(
         let kept = directory.cgroup_mounts().join(format!("view-{index}"));
         fs::create_dir_all(&kept).map_err(|error| failure(&format!("make {}", kept.display()), error))?;
         mount(&source, &kept, "", MountFlags::BIND, None)
-            .map_err(|error| failure(&format!("bind {}", source.display()), error.into()))?;
+            .map_err(|error| failure(&format!("bind {}", source.display()), error))?;
         let target = if name.is_empty() {
             PathBuf::from("/sys/fs/cgroup")
         } else {
@@ -122,13 +122,13 @@ pub(super) fn hide_cgroups(
     match unmount("/sys/fs/cgroup", UnmountFlags::DETACH) {
         // Nothing is mounted there: each hierarchy is elsewhere.
         Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-        Err(error) => return Err(failure("hide the host's control groups", error.into())),
+        Err(error) => return Err(failure("hide the host's control groups", error)),
     }
     mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MountFlags::RDONLY, c"size=4k,mode=755")
-        .map_err(|error| failure("hide the host's control groups", error.into()))?;
+        .map_err(|error| failure("hide the host's control groups", error))?;
     Ok(views)
 }
 
-fn failure(attempted: &str, error: io::Error) -> StartFailure {
+fn failure(attempted: &str, error: impl std::fmt::Display) -> StartFailure {
     StartFailure::new(StartFailureKind::Mount, format!("could not {attempted}: {error}"))
 }

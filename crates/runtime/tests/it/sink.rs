@@ -22,7 +22,7 @@ impl OutputSink for FileSink {
         self.bytes_left =
             self.bytes_left.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::StorageFull)?;
         let name = if stream == Stream::Stdout { "out" } else { "err" };
-        write!(self.file, "{name} {} {}\n", at.millis(), bytes.len())?;
+        writeln!(self.file, "{name} {} {}", at.millis(), bytes.len())?;
         self.file.write_all(bytes)?;
         self.file.write_all(b"\n")
     }
