@@ -2,7 +2,7 @@
 //!
 //! A VPC is a network namespace, so two VPCs may have the same addresses, and nothing but one uplink each touches the
 //! host's own network. [`Vpcs`] makes VPCs and interfaces and applies security groups; [`NamespaceSockets`] gives a
-//! process outside sockets inside; [`dns`] answers names.
+//! process outside sockets inside; [`dns`] answers names; [`dns`] answers names.
 //!
 //! Invariants:
 //! - The kernel is the record. What was made carries the id it belongs to, so every operation may be repeated, by the
@@ -16,6 +16,7 @@
 //! call takes a few milliseconds.
 
 mod cidr;
+pub mod dns;
 mod limits;
 mod name;
 mod namespace;

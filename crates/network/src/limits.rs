@@ -30,3 +30,26 @@ pub(crate) const VPC_CIDRS_MAX: usize = 50;
 /// Connections that wait to be accepted: what a new process finds when the old one crashed. The kernel caps it at
 /// net.core.somaxconn, which is 4096 by default.
 pub(crate) const LISTEN_BACKLOG: i32 = 4096;
+
+/// How long a resolver may keep an answer of ours. Addresses of tasks and load balancers change within seconds.
+pub(crate) const DNS_TTL_SECONDS: u32 = 10;
+/// What passes every network without fragments.
+pub(crate) const DNS_UDP_PAYLOAD_BYTES: u16 = 1232;
+/// A longer datagram is cut off and then malformed.
+pub(crate) const DNS_MESSAGE_BYTES: usize = 4096;
+/// Name servers of a resolv.conf that are asked, as by the C library.
+pub(crate) const DNS_RESOLVERS_MAX: usize = 3;
+/// For one resolver, and for all together. The C library gives up on us after 5 seconds.
+pub(crate) const DNS_UPSTREAM_WAIT: Duration = Duration::from_millis(1500);
+pub(crate) const DNS_FORWARD_WAIT: Duration = Duration::from_millis(4500);
+/// Questions of one VPC that wait for the host's resolvers.
+pub(crate) const DNS_FORWARDS_MAX: usize = 512;
+pub(crate) const DNS_FORWARDS_PER_CLIENT_MAX: usize = 64;
+/// Connections to a VPC's DNS.
+pub(crate) const DNS_CONNECTIONS_MAX: usize = 256;
+pub(crate) const DNS_CONNECTIONS_PER_CLIENT_MAX: usize = 16;
+pub(crate) const DNS_REQUESTS_PER_CONNECTION_MAX: usize = 256;
+pub(crate) const DNS_CONNECTION_IDLE: Duration = Duration::from_secs(10);
+pub(crate) const DNS_ERROR_PAUSE: Duration = Duration::from_millis(50);
+/// How long the host's resolv.conf is believed without another look.
+pub(crate) const RESOLV_CONF_AGE: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! What to change in the kernel so that a table becomes the wanted one.
 
+use super::inspect::Names;
 use super::table::{Chain, ElementKey, Hook, KeyType, Rule, Table};
 
 /// What the kernel holds now.
@@ -7,7 +8,7 @@ pub(crate) enum Applied {
     /// We applied it, so we know all of it. An empty table also stands for none.
     Known(Table),
     /// A former process applied it; only names could be listed. Everything in it is made anew.
-    Names { chains: Vec<String>, sets: Vec<String> },
+    Names(Names),
 }
 
 /// One step. The order in a list is the order of the transaction.
@@ -40,8 +41,8 @@ pub(crate) fn diff(applied: &Applied, wanted: &Table) -> Vec<Change> {
     let mut changes = Vec::new();
     let before = match applied {
         Applied::Known(table) => table,
-        Applied::Names { chains, sets } => {
-            clear(chains, sets, wanted, &mut changes);
+        Applied::Names(names) => {
+            clear(names, wanted, &mut changes);
             &empty
         }
     };
@@ -125,7 +126,7 @@ fn push_elements(
 
 /// Empties a table of which only names are known. Base chains that are still wanted stay: making a chain that exists
 /// changes nothing.
-fn clear(chains: &[String], sets: &[String], wanted: &Table, changes: &mut Vec<Change>) {
+fn clear(Names { chains, sets }: &Names, wanted: &Table, changes: &mut Vec<Change>) {
     let is_wanted_base = |name: &str| wanted.chains.get(name).is_some_and(|chain| chain.hook.is_some());
     changes.push(Change::AddTable);
     changes.push(Change::FlushAllChains);

@@ -9,7 +9,7 @@ pub(crate) fn check_diff(before: &Table, after: &Table) {
     assert_eq!(&applied(before, &diff(&known, after)), after);
     assert_eq!(diff(&Applied::Known(after.clone()), after), []);
     let sets = before.sets.keys().chain(before.maps.keys()).cloned().collect();
-    let names = Applied::Names { chains: before.chains.keys().cloned().collect(), sets };
+    let names = Applied::Names(Names { chains: before.chains.keys().cloned().collect(), sets });
     assert_eq!(&applied(before, &diff(&names, after)), after);
     assert_eq!(&applied(&Table::default(), &diff(&Applied::Known(Table::default()), after)), after);
 }

@@ -53,11 +53,7 @@ impl Encoder<'_> {
     fn change(&mut self, messages: &mut Messages, change: &Change) {
         let table = self.table;
         match change {
-            Change::AddTable => {
-                push(messages, "create an nftables table", message::NEW_TABLE, CREATE, |body| {
-                    body.text(abi::table::NAME, table);
-                })
-            }
+            Change::AddTable => create_table(messages, table),
             Change::AddSet(name, key) => self.new_set(messages, name, *key, Holds::Keys),
             Change::AddMap(name, key) => self.new_set(messages, name, *key, Holds::Gotos),
             Change::AddChain(name, hook) => {
@@ -78,33 +74,28 @@ impl Encoder<'_> {
                 });
             }
             Change::FlushChain(name) => {
-                push(messages, "flush an nftables chain", message::DELETE_RULE, 0, |body| {
-                    body.text(rule::TABLE, table);
-                    body.text(rule::CHAIN, name);
-                })
+                let names = [(rule::TABLE, table), (rule::CHAIN, name.as_str())];
+                push_names(messages, "flush an nftables chain", message::DELETE_RULE, &names);
             }
             Change::FlushAllChains => {
-                push(messages, "flush an nftables table", message::DELETE_RULE, 0, |body| {
-                    body.text(rule::TABLE, table);
-                })
+                push_names(
+                    messages,
+                    "flush an nftables table",
+                    message::DELETE_RULE,
+                    &[(rule::TABLE, table)],
+                );
             }
             Change::DeleteChain(name) => {
-                push(messages, "delete an nftables chain", message::DELETE_CHAIN, 0, |body| {
-                    body.text(chain::TABLE, table);
-                    body.text(chain::NAME, name);
-                })
+                let names = [(chain::TABLE, table), (chain::NAME, name.as_str())];
+                push_names(messages, "delete an nftables chain", message::DELETE_CHAIN, &names);
             }
             Change::FlushSet(name) => {
-                push(messages, "flush an nftables set", message::DELETE_ELEMENTS, 0, |body| {
-                    body.text(elements::TABLE, table);
-                    body.text(elements::SET, name);
-                })
+                let names = [(elements::TABLE, table), (elements::SET, name.as_str())];
+                push_names(messages, "flush an nftables set", message::DELETE_ELEMENTS, &names);
             }
             Change::DeleteSet(name) => {
-                push(messages, "delete an nftables set", message::DELETE_SET, 0, |body| {
-                    body.text(set::TABLE, table);
-                    body.text(set::NAME, name);
-                })
+                let names = [(set::TABLE, table), (set::NAME, name.as_str())];
+                push_names(messages, "delete an nftables set", message::DELETE_SET, &names);
             }
             Change::AddElements(name, added) => {
                 self.elements(messages, "add to an nftables set", message::NEW_ELEMENTS, CREATE, name, added);
@@ -221,14 +212,25 @@ fn push_in(
     });
 }
 
-/// Deletes one of our tables, with all in it. It is made first, so that a table which is gone already is no failure.
-pub(crate) fn delete_table(messages: &mut Messages, table: &str) {
+/// Appends a message for an `inet` table that says no more than names.
+fn push_names(messages: &mut Messages, attempt: &'static str, kind: u16, names: &[(u16, &str)]) {
+    push(messages, attempt, kind, 0, |body| {
+        for (attribute, name) in names {
+            body.text(*attribute, name);
+        }
+    });
+}
+
+fn create_table(messages: &mut Messages, table: &str) {
     push(messages, "create an nftables table", message::NEW_TABLE, CREATE, |body| {
         body.text(abi::table::NAME, table);
     });
-    push(messages, "delete an nftables table", message::DELETE_TABLE, 0, |body| {
-        body.text(abi::table::NAME, table);
-    });
+}
+
+/// Deletes one of our tables, with all in it. It is made first, so that a table which is gone already is no failure.
+pub(crate) fn delete_table(messages: &mut Messages, table: &str) {
+    create_table(messages, table);
+    push_names(messages, "delete an nftables table", message::DELETE_TABLE, &[(abi::table::NAME, table)]);
 }
 
 /// Where an accept rule of ours stands in a chain of another program.

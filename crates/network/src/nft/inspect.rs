@@ -7,11 +7,15 @@ use super::abi::{chain, family, message, rule, set, table, verdict};
 use super::encode::comment_bytes;
 use crate::netlink::{Attributes, Messages, NetlinkError, NetlinkSocket, text};
 
-/// Names of the chains and of the sets of one of our `inet` tables, or None when there is no such table.
-pub(crate) fn ours_in(
-    socket: &NetlinkSocket,
-    wanted: &str,
-) -> Result<Option<(Vec<String>, Vec<String>)>, NetlinkError> {
+/// What a table holds, by name.
+pub(crate) struct Names {
+    pub(crate) chains: Vec<String>,
+    /// Sets and maps.
+    pub(crate) sets: Vec<String>,
+}
+
+/// The names in one of our `inet` tables, or None when there is no such table.
+pub(crate) fn ours_in(socket: &NetlinkSocket, wanted: &str) -> Result<Option<Names>, NetlinkError> {
     if !table_names(socket)?.iter().any(|(family, name)| *family == family::INET && name == wanted) {
         return Ok(None);
     }
@@ -28,10 +32,10 @@ pub(crate) fn ours_in(
         };
     let chains = dump(socket, "list nftables chains", message::GET_CHAIN, |_| {})?;
     let sets = dump(socket, "list nftables sets", message::GET_SET, |_| {})?;
-    Ok(Some((
-        in_table(chains, chain::TABLE, chain::NAME, false),
-        in_table(sets, set::TABLE, set::NAME, true),
-    )))
+    Ok(Some(Names {
+        chains: in_table(chains, chain::TABLE, chain::NAME, false),
+        sets: in_table(sets, set::TABLE, set::NAME, true),
+    }))
 }
 
 fn is_anonymous(set: Attributes<'_>) -> bool {

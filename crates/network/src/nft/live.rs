@@ -24,7 +24,7 @@ impl LiveTable {
         let applied = match self.applied.take() {
             Some(table) => Applied::Known(table),
             None => match ours_in(socket, &wanted.name)? {
-                Some((chains, sets)) => Applied::Names { chains, sets },
+                Some(names) => Applied::Names(names),
                 None => Applied::Known(Table::default()),
             },
         };

@@ -7,6 +7,9 @@ use gantry_network::{ExistingInterface, MacAddress, Vpcs};
 
 use crate::world::*;
 
+/// What goes wrong, in words and deeds.
+type Damage<F> = (&'static str, F);
+
 #[test]
 fn everything_may_be_repeated_without_disturbing_anybody() {
     world(|| {
@@ -71,8 +74,7 @@ fn the_next_process_finds_what_is_there() {
 
 #[test]
 fn an_interface_that_is_half_made_is_completed() {
-    type Damage = (&'static str, fn(&Vpcs));
-    let damages: [Damage; 7] = [
+    let damages: [Damage<fn(&Vpcs)>; 7] = [
         ("no namespace", |_| unmount(&namespace_of(11))),
         ("a file without a namespace", |_| {
             unmount(&namespace_of(11));
@@ -131,7 +133,7 @@ fn a_vpc_that_is_half_made_is_completed() {
         add(&vpcs, 10);
         vpcs.set_security(&VPC.into(), open_security(&[10])).unwrap();
         let server = outside.server(80);
-        let damages: [(&str, &dyn Fn(&Vpcs)); 4] = [
+        let damages: [Damage<&dyn Fn(&Vpcs)>; 4] = [
             ("no uplink", &|_| drop(ip("link delete gtt1-0000"))),
             ("no address on the host", &|_| drop(ip("addr flush dev gtt1-0000"))),
             ("no table on the host", &|_| drop(nft("delete table inet gantry-t1"))),

@@ -2,6 +2,7 @@
 //! mount namespace, both gone with the test's thread, so nothing reaches the machine's own network. Needs root.
 
 mod connectivity;
+mod dns;
 mod lifecycle;
 mod security;
 mod world;
