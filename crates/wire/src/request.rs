@@ -49,6 +49,7 @@ pub struct Request<'a> {
 }
 
 /// Finds the operation, checks the signature, reads the input and validates it. Does no IO. The error is the whole answer.
+#[expect(clippy::result_large_err, reason = "a call is larger still")]
 pub fn parse_request(services: &Services, request: &Request<'_>, auth: &Auth<'_>) -> Result<Call, Response> {
     let signature = sigv4::Presented::of(request);
     let clues = Clues {

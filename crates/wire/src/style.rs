@@ -134,8 +134,9 @@ fn lower_first(name: &str) -> String {
 }
 
 fn ec2(violation: &Violation) -> ApiError {
-    let steps = violation.path.iter().filter(|step| step.parse::<u32>().is_err() && *step != "member");
-    let parameter = lower_first(steps.last().map_or("", String::as_str));
+    let mut steps = violation.path.iter().rev();
+    let named = steps.find(|step| step.parse::<u32>().is_err() && *step != "member");
+    let parameter = lower_first(named.map_or("", String::as_str));
     let value = match &violation.value {
         Found::Null => {
             let message = format!("The request must contain the parameter {parameter}");

@@ -196,7 +196,7 @@ fn quote(value: &Value, text: &mut String) {
         Value::Float(number) => text.push_str(&format!("{number:?}")),
         Value::String(own) => text.push_str(own),
         Value::Blob(bytes) => {
-            text.push_str(&format!("java.nio.HeapByteBuffer[pos=0 lim={0} cap={0}]", bytes.len()))
+            text.push_str(&format!("java.nio.HeapByteBuffer[pos=0 lim={0} cap={0}]", bytes.len()));
         }
         Value::Timestamp(at) => text.push_str(&at.iso8601()),
         Value::List(items) => {

@@ -11,7 +11,7 @@ use crate::limits::SIGNED_HEADERS_MAX;
 #[derive(Debug)]
 pub(crate) enum Presented {
     None,
-    Signature(Signature),
+    Signature(Box<Signature>),
     /// Something that is no signature of this version; the text says what is wrong.
     Malformed(String),
 }
@@ -37,15 +37,16 @@ impl Presented {
         if let Some(authorization) = header("authorization") {
             let date = header("x-amz-date").or_else(|| header("date"));
             return match from_header(authorization, date) {
-                Ok(signature) => Self::Signature(Signature {
+                Ok(signature) => Self::Signature(Box::new(Signature {
                     session_token: header("x-amz-security-token").map(str::to_owned),
                     ..signature
-                }),
+                })),
                 Err(message) => Self::Malformed(message),
             };
         }
         match request.uri.query().filter(|query| query.contains("X-Amz-Algorithm=")) {
-            Some(query) => from_query(query).map_or_else(Self::Malformed, Self::Signature),
+            Some(query) => from_query(query)
+                .map_or_else(Self::Malformed, |signature| Self::Signature(Box::new(signature))),
             None => Self::None,
         }
     }
