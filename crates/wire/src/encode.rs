@@ -16,9 +16,30 @@ impl EncodeError {
     pub(crate) fn mismatch(shape: &Shape) -> Self {
         Self { path: Vec::new(), expected: kind_name(&shape.kind) }
     }
-    pub(crate) fn inside(mut self, step: impl ToString) -> Self {
-        self.path.insert(0, step.to_string());
+    pub(crate) fn inside(mut self, step: impl Into<Step>) -> Self {
+        self.path.insert(0, step.into().0);
         self
+    }
+}
+
+/// A member's name, a map's key, or a list's number.
+pub(crate) struct Step(String);
+
+impl From<&str> for Step {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+impl From<&String> for Step {
+    fn from(key: &String) -> Self {
+        Self(key.clone())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(number: usize) -> Self {
+        Self(number.to_string())
     }
 }
 

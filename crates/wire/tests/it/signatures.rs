@@ -68,7 +68,7 @@ fn good_signatures_are_accepted() {
 
 fn code(response: &Response) -> String {
     let body = text(response);
-    if header(response, "x-amzn-errortype") != "" {
+    if !header(response, "x-amzn-errortype").is_empty() {
         return header(response, "x-amzn-errortype").to_owned();
     }
     if body.starts_with('{') {
