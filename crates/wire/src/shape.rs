@@ -178,7 +178,8 @@ impl Pattern {
         Self { text, compiled: OnceLock::new() }
     }
 
-    /// A pattern that this machine's engine cannot compile accepts everything; the test over all models knows of none.
+    /// A pattern that this machine's engine cannot compile accepts everything; no input that we serve has
+    /// one, as a test over all models says.
     pub fn accepts(&self, text: &str) -> bool {
         self.regex().is_none_or(|regex| regex.is_match(text))
     }
