@@ -2,7 +2,7 @@
 //!
 //! A VPC is a network namespace, so two VPCs may have the same addresses, and nothing but one uplink each touches the
 //! host's own network. [`Vpcs`] makes VPCs and interfaces and applies security groups; [`NamespaceSockets`] gives a
-//! process outside sockets inside; [`dns`] answers names; [`dns`] answers names.
+//! process outside sockets inside; [`dns`] answers names.
 //!
 //! Invariants:
 //! - The kernel is the record. What was made carries the id it belongs to, so every operation may be repeated, by the
@@ -22,6 +22,7 @@ mod name;
 mod namespace;
 mod netlink;
 mod nft;
+mod probe;
 mod route;
 mod security;
 mod sockets;
@@ -32,6 +33,7 @@ pub use limits::UPLINK_RANGE_DEFAULT;
 pub use name::{Instance, NameError};
 pub use namespace::NamespaceError;
 pub use netlink::NetlinkError;
+pub use probe::{Firewall, FirewallEffect, Probe, RouteOverlap, probe};
 pub use route::{MacAddress, MacAddressError};
 pub use security::{
     Attachment, Direction, IcmpKind, Member, Packet, Peer, PortRange, Rule, SecurityError, SecurityGroup,

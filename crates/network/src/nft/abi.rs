@@ -36,6 +36,8 @@ pub(super) const LIST_ELEMENT: u16 = 1;
 
 pub(super) mod table {
     pub(crate) const NAME: u16 = 1;
+    pub(crate) const FLAGS: u16 = 2;
+    pub(crate) const FLAG_OWNER: u32 = 2;
 }
 
 pub(super) mod chain {

@@ -49,13 +49,19 @@ pub(crate) fn table_names(socket: &NetlinkSocket) -> Result<Vec<(u8, String)>, N
     Ok(answers.iter().filter_map(|(family, body)| Some((*family, name(body)?))).collect())
 }
 
-/// A base chain of the forward hook that another program made.
+/// A chain that another program made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForeignChain {
     pub(crate) family: u8,
     pub(crate) table: String,
     pub(crate) chain: String,
+    /// False also for a chain without a hook.
     pub(crate) drops_by_default: bool,
+}
+
+/// Every chain of every program.
+pub(crate) fn chain_names(socket: &NetlinkSocket) -> Result<Vec<ForeignChain>, NetlinkError> {
+    Ok(chains(socket)?.into_iter().map(|(chain, _)| chain).collect())
 }
 
 /// Base chains that forwarded IPv4 packets pass, except in tables of ours.
@@ -64,22 +70,42 @@ pub(crate) fn forward_chains(
     is_ours: impl Fn(&str) -> bool,
 ) -> Result<Vec<ForeignChain>, NetlinkError> {
     const FORWARD: u32 = 2;
+    let is_wanted = |chain: &ForeignChain, hook| {
+        matches!(chain.family, family::INET | family::IPV4) && hook == Some(FORWARD) && !is_ours(&chain.table)
+    };
+    Ok(chains(socket)?
+        .into_iter()
+        .filter(|(chain, hook)| is_wanted(chain, *hook))
+        .map(|(chain, _)| chain)
+        .collect())
+}
+
+/// Chains, and the hook's number of each that has one.
+fn chains(socket: &NetlinkSocket) -> Result<Vec<(ForeignChain, Option<u32>)>, NetlinkError> {
     let answers = dump(socket, "list nftables chains", message::GET_CHAIN, |_| {})?;
     let parse = |(family, body): &(u8, Vec<u8>)| {
         let attributes = Attributes::new(body);
-        let hook = attributes.get(chain::HOOK)?;
-        let number = Attributes::new(hook).get(chain::HOOK_NUMBER).and_then(be32)?;
+        let hook = attributes.get(chain::HOOK).and_then(|hook| Attributes::new(hook).get(chain::HOOK_NUMBER));
         let foreign = ForeignChain {
             family: *family,
             table: text(attributes.get(chain::TABLE)?),
             chain: text(attributes.get(chain::NAME)?),
             drops_by_default: attributes.get(chain::POLICY).and_then(be32) == Some(verdict::DROP as u32),
         };
-        let seen =
-            matches!(*family, family::INET | family::IPV4) && number == FORWARD && !is_ours(&foreign.table);
-        seen.then_some(foreign)
+        Some((foreign, hook.and_then(be32)))
     };
     Ok(answers.iter().filter_map(parse).collect())
+}
+
+/// Family and name of the tables that take no rules of others.
+pub(crate) fn owned_tables(socket: &NetlinkSocket) -> Result<Vec<(u8, String)>, NetlinkError> {
+    let answers = dump(socket, "list nftables tables", message::GET_TABLE, |_| {})?;
+    let owned = |(family, body): &(u8, Vec<u8>)| {
+        let attributes = Attributes::new(body);
+        let flags = attributes.get(table::FLAGS).and_then(be32)?;
+        (flags & table::FLAG_OWNER != 0).then_some((*family, text(attributes.get(table::NAME)?)))
+    };
+    Ok(answers.iter().filter_map(owned).collect())
 }
 
 /// Handles of the rules of a chain that carry this comment.

@@ -20,7 +20,7 @@ mod table;
 #[cfg(test)]
 pub(crate) use diff::{Applied, diff, tests::check_diff};
 pub(crate) use encode::{Side, delete_rule, delete_table, insert_accept_rule, transaction};
-pub(crate) use inspect::{ForeignChain, forward_chains, rules_with_comment};
+pub(crate) use inspect::{ForeignChain, chain_names, forward_chains, owned_tables, rules_with_comment};
 pub(crate) use live::LiveTable;
 pub(crate) use table::{
     Chain, ElementKey, Hook, HookPoint, KeyType, LinkPattern, Map, MapKey, Match, Policy, Rule, Set, Table,

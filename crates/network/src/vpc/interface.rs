@@ -57,6 +57,7 @@ impl Vpcs {
     /// Packets get through when this returns, as far as [`set_security`](Self::set_security) lets them.
     pub fn add_interface(&self, config: &InterfaceConfig) -> Result<TaskNamespace, NetworkError> {
         let link_name = name::interface_link(&config.interface_id)?;
+        let _turn = self.interfaces.take(&config.interface_id);
         let vpc = self.vpc(&config.vpc_id)?;
         let path = self.interface_namespace(&config.interface_id);
         let existing = route::link_by_name(&vpc.route, &link_name).map_err(|error| vpc.failed(error))?;
@@ -120,6 +121,7 @@ impl Vpcs {
         interface_id: &NetworkInterfaceId,
     ) -> Result<(), NetworkError> {
         let link_name = name::interface_link(interface_id)?;
+        let _turn = self.interfaces.take(interface_id);
         match self.vpc(vpc_id) {
             Ok(vpc) => {
                 let mut messages = Messages::new();

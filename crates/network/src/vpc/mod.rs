@@ -14,6 +14,7 @@
 mod host;
 mod interface;
 mod teardown;
+mod turns;
 mod uplink;
 
 use std::collections::{BTreeSet, HashMap};
@@ -34,7 +35,9 @@ use crate::nft::LiveTable;
 use crate::route::{self, Destination, Route};
 use crate::security::{SecurityError, VpcBase, VpcSecurity, compile};
 use host::Host;
+use turns::Turns;
 
+pub(crate) use host::takes_our_rule;
 pub use interface::{ExistingInterface, InterfaceConfig, TaskNamespace};
 
 /// Where a task asks for its credentials and its own metadata.
@@ -79,6 +82,8 @@ pub enum NetworkError {
     Security { vpc_id: VpcId, source: SecurityError },
     #[error("there is no {0} on this machine")]
     NoSuchVpc(VpcId),
+    #[error("the rules of {0} cannot be set before the VPC is ensured")]
+    NotEnsured(VpcId),
     #[error(
         "{range} of {vpc_id} overlaps {uplink_range}, which leads from VPCs to the host; configure another uplink range"
     )]
@@ -103,6 +108,7 @@ pub struct Vpcs {
     config: NetworkConfig,
     host: Host,
     vpcs: Mutex<HashMap<VpcId, Arc<Vpc>>>,
+    interfaces: Turns,
 }
 
 /// One VPC that this process works with.
@@ -127,7 +133,7 @@ impl Vpcs {
     pub fn new(config: NetworkConfig) -> Result<Self, NetworkError> {
         namespace::prepare_directory(&config.run_dir.join("netns"))?;
         let host = Host::open()?;
-        Ok(Self { config, host, vpcs: Mutex::default() })
+        Ok(Self { config, host, vpcs: Mutex::default(), interfaces: Turns::default() })
     }
 
     /// Where the namespace of this VPC is mounted, for `NamespaceSockets::open`.
@@ -158,7 +164,7 @@ impl Vpcs {
     pub fn set_security(&self, vpc_id: &VpcId, security: VpcSecurity) -> Result<(), NetworkError> {
         let vpc = self.vpc(vpc_id)?;
         let mut state = vpc.state();
-        let Some(base) = &state.base else { return Err(NetworkError::NoSuchVpc(vpc_id.clone())) };
+        let Some(base) = &state.base else { return Err(NetworkError::NotEnsured(vpc_id.clone())) };
         let table = compile(base, &security)
             .map_err(|source| NetworkError::Security { vpc_id: vpc_id.clone(), source })?;
         state.table.apply(&vpc.netfilter, table).map_err(|error| vpc.failed(error))?;
@@ -279,7 +285,11 @@ impl Vpc {
         }
         let table = compile(&base, &state.security)
             .map_err(|source| NetworkError::Security { vpc_id: self.id.clone(), source })?;
-        state.table.apply(&self.netfilter, table).map_err(|error| self.failed(error))
+        state.table.apply(&self.netfilter, table).map_err(|error| self.failed(error))?;
+        // The table has woken connection tracking in this namespace.
+        namespace::within(&self.namespace, || write_settings(TRACKING_SETTINGS)).map_err(|source| {
+            NamespaceError { attempt: "enter the namespace of", path: self.id.as_str().into(), source }
+        })?
     }
 }
 
@@ -311,13 +321,17 @@ const VPC_SETTINGS: &[(&str, &str)] = &[
     ("ipv6/conf/default/disable_ipv6", "1"),
 ];
 
+/// A closed connection is forgotten after seconds: the load balancer may open thousands in each, and a full table drops
+/// packets.
+const TRACKING_SETTINGS: &[(&str, &str)] = &[("netfilter/nf_conntrack_tcp_timeout_time_wait", "10")];
+
 /// Writes settings of the calling thread's network namespace.
 fn write_settings(settings: &'static [(&str, &'static str)]) -> Result<(), NetworkError> {
     for (name, value) in settings {
         let path = Path::new("/proc/sys/net").join(name);
         match std::fs::write(&path, value) {
-            // A kernel without IPv6 has nothing to switch off.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && name.starts_with("ipv6/") => {}
+            // A kernel without IPv6 has nothing to switch off. The others only make things better.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !name.starts_with("ipv4/") => {}
             Err(source) => {
                 return Err(NetworkError::Setting { path: path.display().to_string(), value, source });
             }

@@ -8,7 +8,7 @@ use gantry_network::{ExistingInterface, MacAddress, Vpcs};
 use crate::world::*;
 
 /// What goes wrong, in words and deeds.
-type Damage<F> = (&'static str, F);
+type Damage = (&'static str, fn(&Vpcs));
 
 #[test]
 fn everything_may_be_repeated_without_disturbing_anybody() {
@@ -74,7 +74,7 @@ fn the_next_process_finds_what_is_there() {
 
 #[test]
 fn an_interface_that_is_half_made_is_completed() {
-    let damages: [Damage<fn(&Vpcs)>; 7] = [
+    let damages: [Damage; 7] = [
         ("no namespace", |_| unmount(&namespace_of(11))),
         ("a file without a namespace", |_| {
             unmount(&namespace_of(11));
@@ -133,11 +133,11 @@ fn a_vpc_that_is_half_made_is_completed() {
         add(&vpcs, 10);
         vpcs.set_security(&VPC.into(), open_security(&[10])).unwrap();
         let server = outside.server(80);
-        let damages: [Damage<&dyn Fn(&Vpcs)>; 4] = [
-            ("no uplink", &|_| drop(ip("link delete gtt1-0000"))),
-            ("no address on the host", &|_| drop(ip("addr flush dev gtt1-0000"))),
-            ("no table on the host", &|_| drop(nft("delete table inet gantry-t1"))),
-            ("forwarding switched off", &|_| fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap()),
+        let damages: [Damage; 4] = [
+            ("no uplink", |_| drop(ip("link delete gtt1-0000"))),
+            ("no address on the host", |_| drop(ip("addr flush dev gtt1-0000"))),
+            ("no table on the host", |_| drop(nft("delete table inet gantry-t1"))),
+            ("forwarding switched off", |_| fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap()),
         ];
         for (damage, inflict) in damages {
             inflict(&vpcs);
@@ -249,6 +249,23 @@ fn one_vpc_goes_and_the_others_stay() {
         // Its pair of addresses is free again.
         vpcs.ensure_vpc(&vpc_config(OTHER)).unwrap();
         assert_eq!(ip("-o link show").matches("gtt1-0001").count(), 1);
+    });
+}
+
+#[test]
+fn one_interface_is_made_once_however_many_ask_for_it() {
+    world(|| {
+        let vpcs = vpcs();
+        vpcs.ensure_vpc(&vpc_config(VPC)).unwrap();
+        vpcs.set_security(&VPC.into(), open_security(&[10, 11])).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| add(&vpcs, 10));
+            }
+        });
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        assert_eq!(mounts.matches(&eni(VPC, 10)).count(), 1);
+        assert!(reaches(&add(&vpcs, 11).path, &Server::start(&namespace_of(10), address(10), 80)));
     });
 }
 
