@@ -1,1 +1,59 @@
-//! (purpose, flow and invariants stand here)
+//! Images: blobs by digest, loaded from archives, built from Dockerfiles, unpacked for overlayfs, found by name.
+//!
+//! Flow: `load` and `build` write blobs through an [`Ingest`] and name the manifest; `resolve` leads from a name to a
+//! digest, `image` to the configuration and the layers, `prepare` to directories that overlayfs stacks. A registry's
+//! pull will use the same [`Ingest`]; nothing here touches the network.
+//!
+//! The directory of a [`Store`] is an OCI image layout with three things more:
+//! ```text
+//! index.json, oci-layout, blobs/sha256/<hex>   the layout
+//! layers/<hex of diff ID>/                     unpacked layers, shared by all images that have them
+//! holds/<holder>                               images that containers use
+//! tmp/, locks/                                 what is under way; locks between processes
+//! ```
+//!
+//! Invariants:
+//! - A blob or layer has its name only when it is whole, durable and proven by its digest. Everything is written in
+//!   `tmp` and renamed. After `kill -9` the next `open` or `prune` removes what was left there.
+//! - Several processes use one store at once. Whoever brings content in or unpacks holds `locks/store` shared, `prune`
+//!   holds it alone; `locks/index` guards changes of names, `locks/layer-*` one layer each.
+//! - What comes from outside (archives, manifests, configurations, layers, Dockerfiles, build contexts) is hostile: it
+//!   is bounded by [`Limits`], it is never trusted to name a path outside its own root, and it never panics anything.
+//!
+//! Everything here blocks; asynchronous callers use a thread for it.
+
+mod blobs;
+mod build;
+mod compression;
+mod config;
+mod digest;
+mod document;
+mod error;
+mod files;
+mod holds;
+mod ingest;
+mod limits;
+mod load;
+mod lock;
+mod progress;
+mod prune;
+mod reference;
+mod references;
+mod store;
+mod tar;
+mod unpack;
+
+pub use blobs::BlobWriter;
+pub use build::{BuildError, BuildOptions, Built};
+pub use config::{ExposedPort, Healthcheck, ImageConfig};
+pub use digest::{Digest, DigestError};
+pub use document::{Descriptor, Document, DocumentError, Index, Manifest, Platform, media_type};
+pub use error::{Attempt, StoreError};
+pub use ingest::Ingest;
+pub use limits::Limits;
+pub use load::{LoadError, Loaded};
+pub use progress::{OnProgress, Progress, silent};
+pub use prune::Pruned;
+pub use reference::{Reference, ReferenceError};
+pub use store::{Image, Layer, Listed, Store};
+pub use unpack::{LayerError, Refusal};
