@@ -59,3 +59,58 @@ fn rust_for(name: &str, json: &str) -> Result<String, String> {
 fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("writing {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODEL: &str = r#"{
+        "metadata": {"protocol": "ec2", "apiVersion": "1", "endpointPrefix": "tiny", "serviceFullName": "Tiny"},
+        "unserved": ["Later"],
+        "operations": {"Grow": {"http": {"method": "POST", "requestUri": "/"}, "input": {"shape": "Tree"}, "errors": ["Gone"]}},
+        "shapes": {
+            "Tree": {"type": "structure", "required": ["Name"], "members": {
+                "Name": {"shape": "Text", "locationName": "treeName"},
+                "Parent": {"shape": "Tree"},
+                "Branches": {"shape": "Trees", "locationName": "branchSet", "queryName": "Branch"}}},
+            "Trees": {"type": "list", "member": {"shape": "Tree", "locationName": "item"}, "max": 3},
+            "Text": {"type": "string", "pattern": "\\d+"},
+            "Gone": {"type": "structure", "members": {}, "exception": true, "error": {"code": "Tree.Gone", "httpStatusCode": 410}}
+        }
+    }"#;
+
+    #[test]
+    fn a_model_becomes_types_tables_and_a_trait() {
+        let code = rust_for("tiny", MODEL).unwrap();
+        let wanted = [
+            // Required is plain, what holds itself is boxed, a list needs no box.
+            "pub struct Tree { pub branches: Option<Vec<Tree>>,pub name: String,pub parent: Option<Box<Tree>>, }",
+            "name: req(v, \"Name\")?",
+            // EC2's names: capitalized in requests, unless the model names them.
+            "name: \"Name\", wire_name: \"treeName\", query_name: \"TreeName\"",
+            "name: \"Branches\", wire_name: \"branchSet\", query_name: \"Branch\"",
+            "Kind::List { member: &Tree, item_name: \"item\", flattened: false }, min: None, max: Some(3.0)",
+            "Some(Pattern::new(\"\\\\d+\"))",
+            "ErrorModel { code: \"Tree.Gone\", query_code: \"\", status: 410, sender: true",
+            "fn grow(&self, call: &CallContext, input: Tree) -> impl Future<Output = Result<(), ApiError>> + Send",
+            "unserved: &[\"Later\"]",
+        ];
+        for text in wanted {
+            assert!(code.contains(text), "{text}\n{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_generator_does_not_know_fails_the_build_with_a_sentence() {
+        let cases = [
+            (r#""type": "list""#, r#""type": "heap""#, "Trees has the type \"heap\""),
+            (r#"{"shape": "Trees","#, r#"{"shape": "Woods","#, "no shape Woods"),
+            (r#""protocol": "ec2""#, r#""protocol": "soap""#, "unknown protocol \"soap\""),
+            (r#""errors": ["Gone"]"#, r#""errors": ["Tree"]"#, "Grow fails with Tree, which is no exception"),
+        ];
+        for (from, to, message) in cases {
+            let error = rust_for("tiny", &MODEL.replace(from, to)).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -45,6 +45,15 @@ fn a_call_reaches_its_handler() {
 }
 
 #[test]
+fn a_dispatch_may_move_between_threads_and_is_small() {
+    fn movable<T: Send>(future: &T) -> usize {
+        size_of_val(future)
+    }
+    let call = golden::ecs("CreateCluster", "{}").unwrap();
+    assert!(movable(&ecs::dispatch(&Clusters, &call)) < 1024);
+}
+
+#[test]
 fn an_operation_without_a_handler_says_so() {
     let call = golden::ecs("DeleteCluster", r#"{"cluster":"c"}"#).unwrap();
     let error = at_once(ecs::dispatch(&Clusters, &call)).unwrap_err();

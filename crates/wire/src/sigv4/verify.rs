@@ -5,9 +5,9 @@ use std::time::Duration;
 use gantry_types::{Region, Timestamp};
 
 use super::canonical::{Covered, PathStyle, equal_in_constant_time, payload_hash, signature};
-use super::presented::{Presented, Signature};
+use super::presented::{Identity, Presented, Proof, Signature};
 use super::refusal::{Refusal, error};
-use super::{Auth, AuthMode, Caller, Credential, TERMINATOR, UNSIGNED_PAYLOAD};
+use super::{Auth, AuthMode, Caller, Credential, Scope, TERMINATOR, UNSIGNED_PAYLOAD};
 use crate::request::DEFAULT_REGION;
 use crate::shape::{Authentication, OperationModel, ServiceModel};
 use crate::{ApiError, Protocol, Request, style, time_format};
@@ -32,22 +32,21 @@ pub(crate) fn authenticate(
 
 /// Believes whatever is said, as far as it can be read.
 fn accept(presented: &Presented, auth: &Auth<'_>) -> Result<Caller, Refusal> {
-    let Presented::Signature(signature) = presented else {
+    let Some(identity) = &presented.identity else {
         return Ok(auth.anybody(Region::from(DEFAULT_REGION)));
     };
-    let known = (auth.lookup)(&signature.access_key);
+    let known = (auth.lookup)(&identity.access_key);
     Ok(Caller {
-        access_key: signature.access_key.clone(),
-        region: region(signature)?,
+        access_key: identity.access_key.clone(),
+        region: region(identity)?,
         principal: known.map_or_else(|| auth.anonymous.clone(), |credential| credential.principal),
     })
 }
 
-fn region(signature: &Signature) -> Result<Region, Refusal> {
-    let region = signature.region();
-    region.ok_or_else(|| {
-        wrong(format!("Credential should be scoped to a valid region, not '{}'. ", signature.scope.region))
-    })
+fn region(identity: &Identity) -> Result<Region, Refusal> {
+    let found = &identity.scope.region;
+    let region = identity.region();
+    region.ok_or_else(|| wrong(format!("Credential should be scoped to a valid region, not '{found}'. ")))
 }
 
 fn wrong(message: String) -> Refusal {
@@ -61,32 +60,26 @@ fn verify(
     presented: &Presented,
     auth: &Auth<'_>,
 ) -> Result<Caller, Refusal> {
-    let signature = match presented {
-        Presented::Signature(signature) => signature,
-        Presented::None => return Err(Refusal::Missing),
-        Presented::Malformed(message) => return Err(Refusal::Incomplete(message.clone())),
+    let (identity, signature) = match (&presented.identity, &presented.proof) {
+        (Some(identity), Proof::Signature(signature)) => (identity, signature),
+        (_, Proof::Malformed(message)) => return Err(Refusal::Incomplete(message.clone())),
+        (_, Proof::None) | (None, Proof::Signature(_)) => return Err(Refusal::Missing),
     };
-    check_scope(service, signature)?;
+    let region = region(identity)?;
+    check_scope(service, &identity.scope)?;
     check_headers(request, signature)?;
-    check_time(service, signature, request.now)?;
-    let credential = (auth.lookup)(&signature.access_key).ok_or(Refusal::UnknownKey)?;
+    check_time(service, &identity.scope, signature, request.now)?;
+    let credential = (auth.lookup)(&identity.access_key).ok_or(Refusal::UnknownKey)?;
     check_token(&credential, signature, request.now)?;
-    check_digits(service, operation, request, signature, &credential)?;
-    Ok(Caller {
-        access_key: signature.access_key.clone(),
-        region: region(signature)?,
-        principal: credential.principal,
-    })
+    let payload_hash = covered_payload(service, operation, request, signature)?;
+    check_digits(service, request, identity, signature, &payload_hash, &credential.secret_key)?;
+    Ok(Caller { access_key: identity.access_key.clone(), region, principal: credential.principal })
 }
 
-fn check_scope(service: &ServiceModel, signature: &Signature) -> Result<(), Refusal> {
-    let scope = &signature.scope;
-    region(signature)?;
+fn check_scope(service: &ServiceModel, scope: &Scope) -> Result<(), Refusal> {
     if scope.service != service.signing_name {
-        return Err(wrong(format!(
-            "Credential should be scoped to correct service: '{}'. ",
-            service.signing_name
-        )));
+        let expected = service.signing_name;
+        return Err(wrong(format!("Credential should be scoped to correct service: '{expected}'. ")));
     }
     if scope.terminator != TERMINATOR {
         let found = &scope.terminator;
@@ -111,9 +104,13 @@ fn check_headers(request: &Request<'_>, signature: &Signature) -> Result<(), Ref
     Ok(())
 }
 
-fn check_time(service: &ServiceModel, signature: &Signature, now: Timestamp) -> Result<(), Refusal> {
-    let signed_at = time_format::basic(&signature.date).or_else(|| time_format::http_date(&signature.date));
-    let Some(signed_at) = signed_at else {
+fn check_time(
+    service: &ServiceModel,
+    scope: &Scope,
+    signature: &Signature,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let Some(signed_at) = time_format::basic(&signature.date) else {
         let message = format!(
             "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601",
             signature.date
@@ -121,11 +118,11 @@ fn check_time(service: &ServiceModel, signature: &Signature, now: Timestamp) -> 
         return Err(Refusal::Incomplete(message));
     };
     let day = &time_format::write_basic(signed_at)[..8];
-    if day != signature.scope.date {
+    if day != scope.date {
         return Err(wrong(format!(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{day}', from \
              '{}'.",
-            signature.scope.date, signature.date
+            scope.date, signature.date
         )));
     }
     let minutes = style::skew_minutes(service);
@@ -170,31 +167,36 @@ fn check_token(credential: &Credential, signature: &Signature, now: Timestamp) -
 
 fn check_digits(
     service: &ServiceModel,
-    operation: &OperationModel,
     request: &Request<'_>,
+    identity: &Identity,
     presented: &Signature,
-    credential: &Credential,
+    payload_hash: &str,
+    secret_key: &str,
 ) -> Result<(), Refusal> {
-    let s3 = service.name == "s3";
     let covered = Covered {
         method: request.method,
         uri: request.uri,
         headers: request.headers,
         signed_headers: &presented.signed_headers,
-        payload_hash: &covered_payload(operation, request, presented, s3)?,
-        path_style: if s3 { PathStyle::S3 } else { PathStyle::Normalized },
+        payload_hash,
+        path_style: if is_s3(service) { PathStyle::S3 } else { PathStyle::Normalized },
     };
-    let expected = signature(&covered, &credential.secret_key, &presented.date, &presented.scope);
+    let expected = signature(&covered, secret_key, &presented.date, &identity.scope);
     if equal_in_constant_time(&expected, &presented.digits) { Ok(()) } else { Err(Refusal::Wrong(None)) }
+}
+
+fn is_s3(service: &ServiceModel) -> bool {
+    service.name == "s3"
 }
 
 /// What stands for the body in the canonical request: its hash, or where AWS allows it the word that it is not covered.
 fn covered_payload(
+    service: &ServiceModel,
     operation: &OperationModel,
     request: &Request<'_>,
     presented: &Signature,
-    s3: bool,
 ) -> Result<String, Refusal> {
+    let s3 = is_s3(service);
     let told = request.headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok());
     if s3 && told.is_none() && presented.expires.is_some() {
         return Ok(UNSIGNED_PAYLOAD.to_owned());

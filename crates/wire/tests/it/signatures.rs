@@ -79,6 +79,17 @@ fn code(response: &Response) -> String {
 }
 
 #[test]
+fn a_date_header_tells_the_time_too() {
+    let mut ask = Ask::json("json", "Echo", "{}");
+    ask.headers.insert("date", "Sun, 30 Aug 2015 12:36:00 GMT".parse().unwrap());
+    ask.headers.insert("host", "example.amazonaws.com".parse().unwrap());
+    let authorization = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+                         SignedHeaders=content-type;date;host;x-amz-target, Signature=28219d50151e82c4783c028d197a67aa44955d598d298bd29e42e63307ec9505";
+    ask.headers.insert("authorization", authorization.parse().unwrap());
+    assert!(checked(ask).send().is_ok());
+}
+
+#[test]
 fn whatever_is_tampered_with_is_noticed() {
     let mut body = json();
     body.body = br#"{"renamed":"m"}"#.to_vec();
@@ -300,6 +311,13 @@ fn accepting_any_credentials_still_reads_the_scope() {
     assert_eq!((call.region.as_str(), call.access_key.as_str()), ("eu-west-1", "AK"));
     let call = Ask::json("json", "Echo", "{}").send().unwrap();
     assert_eq!((call.region.as_str(), call.access_key.as_str()), ("us-east-1", ""));
+    let scope = "AWS4-HMAC-SHA256 Credential=test/x/eu-west-2/service/aws4_request";
+    let mut bare = Ask::json("json", "Echo", "{}");
+    bare.headers.insert("authorization", scope.parse().unwrap());
+    let call = bare.send().unwrap();
+    assert_eq!((call.region.as_str(), call.access_key.as_str()), ("eu-west-2", "test"));
+    bare.headers.insert("authorization", "Bearer x".parse().unwrap());
+    assert_eq!(bare.send().unwrap().region.as_str(), "us-east-1");
     let mut known = from_botocore();
     known.mode = AuthMode::AcceptAny;
     known.body = b"{}".to_vec();
