@@ -2,10 +2,12 @@
 
 use std::sync::Mutex;
 
-use gantry_api::ApiError;
+use gantry_api::{ApiError, CallContext};
 use gantry_domain::{Change, View};
 use gantry_store::{CommitError, Database};
 use gantry_types::Ids;
+
+use crate::ec2;
 
 /// How often a handler decides again because somebody else changed what it read.
 const ATTEMPTS_MAX: u32 = 16;
@@ -43,6 +45,14 @@ impl Context {
     /// Reads at one revision.
     pub fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         read(&self.database.view())
+    }
+
+    /// Makes what a region begins with, at the first call that is signed for it.
+    pub(crate) async fn prepare_region(&self, call: &CallContext) -> Result<(), ApiError> {
+        if self.read(|view| ec2::region::is_ready(view, &call.region)) {
+            return Ok(());
+        }
+        self.attempt(|view, ids| Ok(((), ec2::region::defaults(view, &call.region, call.now, ids)?))).await
     }
 
     /// Decides and commits; decides again if a record that the decision rests on has changed meanwhile.

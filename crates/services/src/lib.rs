@@ -16,6 +16,7 @@ mod context;
 mod objects;
 mod page;
 
+pub mod ec2;
 pub mod ecs;
 
 pub use context::{Context, Decision, Settings};
@@ -24,6 +25,9 @@ use std::sync::Arc;
 
 use gantry_api::{ApiError, CallContext, ServiceModel};
 use gantry_types::Value;
+
+/// Services whose calls find the region's default VPC there.
+const REGIONAL: [&str; 3] = ["ec2", "ecs", "elbv2"];
 
 /// Every service, on one context.
 #[derive(Clone)]
@@ -39,7 +43,11 @@ impl Services {
     /// Runs the call's operation and gives its output's document.
     pub async fn handle(&self, call: &CallContext) -> Result<Value, ApiError> {
         let context = Arc::clone(&self.context);
+        if REGIONAL.contains(&call.service.name) {
+            context.prepare_region(call).await?;
+        }
         match call.service.name {
+            "ec2" => gantry_api::ec2::dispatch(&ec2::Service(context), call).await,
             "ecs" => gantry_api::ecs::dispatch(&ecs::Service(context), call).await,
             name => Err(ApiError::not_implemented(name, call.operation.name)),
         }

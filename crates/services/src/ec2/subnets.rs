@@ -1,0 +1,198 @@
+//! Subnets.
+
+use gantry_api::ec2::*;
+use gantry_api::{ApiError, CallContext};
+use gantry_domain::network::{Cidr, Subnet as SubnetRecord};
+use gantry_domain::{Change, Stored, Versioned, View};
+use gantry_types::{ACCOUNT, AvailabilityZone, Ids, SubnetId, Value};
+
+use super::filters::{matches, one};
+use super::region::ZONE_LETTERS;
+use super::{bad_value, catalogue, dependency, tags, vpcs};
+use crate::Decision;
+
+pub(super) fn find<'v>(
+    view: &'v View,
+    call: &CallContext,
+    id: &str,
+) -> Result<Versioned<'v, SubnetRecord>, ApiError> {
+    view.subnet(&call.region, &id.into()).ok_or_else(|| {
+        ApiError::sender("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
+    })
+}
+
+pub(super) fn create(
+    view: &View,
+    call: &CallContext,
+    input: &CreateSubnetRequest,
+    ids: &mut Ids,
+) -> Decision<CreateSubnetResult> {
+    let vpc = vpcs::find(view, call, &input.vpc_id)?;
+    let text = input.cidr_block.as_deref().ok_or_else(|| {
+        ApiError::sender("MissingParameter", "Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.")
+    })?;
+    let cidr = Cidr::parse(text).ok_or_else(|| {
+        bad_value(format!(
+            "Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."
+        ))
+    })?;
+    let inside = vpc.cidr.contains(cidr.address()) && cidr.prefix() >= vpc.cidr.prefix();
+    if !inside || !(16..=28).contains(&cidr.prefix()) {
+        return Err(ApiError::sender("InvalidSubnet.Range", format!("The CIDR '{text}' is invalid.")));
+    }
+    if view.subnets_of_vpc(&call.region, &vpc.id).any(|other| other.cidr.overlaps(cidr)) {
+        return Err(ApiError::sender(
+            "InvalidSubnet.Conflict",
+            format!("The CIDR '{text}' conflicts with another subnet"),
+        ));
+    }
+    let zone = zone(call, input)?;
+    let mut document = Value::map();
+    tags::set_tags(&mut document, tags::given(input.tag_specifications.as_deref(), "subnet")?);
+    let record = SubnetRecord {
+        region: call.region.clone(),
+        id: SubnetId::new(format!("subnet-{}", ids.hex(17))),
+        vpc: vpc.id.clone(),
+        cidr,
+        availability_zone: zone,
+        is_default: false,
+        map_public_ip: false,
+        document,
+    };
+    let output = CreateSubnetResult { subnet: Some(shown(view, &record)) };
+    // Writing the VPC again makes two overlapping subnets, made at the same time, conflict.
+    let touched = Change::update(vpc.value().clone(), vpc.revision);
+    Ok((output, vec![touched, Change::create(record)]))
+}
+
+fn zone(call: &CallContext, input: &CreateSubnetRequest) -> Result<AvailabilityZone, ApiError> {
+    let region = call.region.as_str();
+    let named = input.availability_zone.clone().or_else(|| {
+        let id = input.availability_zone_id.as_ref()?;
+        ZONE_LETTERS
+            .iter()
+            .map(|letter| format!("{region}{letter}"))
+            .find(|name| catalogue::zone_id(region, name) == *id)
+    });
+    match named {
+        None => Ok(AvailabilityZone::new(format!("{region}{}", ZONE_LETTERS[0]))),
+        Some(name) if ZONE_LETTERS.iter().any(|letter| name == format!("{region}{letter}")) => {
+            Ok(name.into())
+        }
+        Some(name) => Err(bad_value(format!(
+            "Value ({name}) for parameter availabilityZone is invalid. Subnets can currently only be created in the following availability zones: {}.",
+            ZONE_LETTERS.map(|letter| format!("{region}{letter}")).join(", ")
+        ))),
+    }
+}
+
+pub(super) fn delete(
+    view: &View,
+    call: &CallContext,
+    input: &DeleteSubnetRequest,
+    _ids: &mut Ids,
+) -> Decision<()> {
+    let subnet = find(view, call, &input.subnet_id)?;
+    if view.used_addresses(&subnet.id) > 0 {
+        return Err(dependency(format!(
+            "The subnet '{}' has dependencies and cannot be deleted.",
+            subnet.id
+        )));
+    }
+    Ok(((), vec![Change::delete(subnet.value().key(), subnet.revision)]))
+}
+
+fn shown(view: &View, subnet: &SubnetRecord) -> Subnet {
+    let used = u32::try_from(view.used_addresses(&subnet.id)).unwrap_or(u32::MAX);
+    let zone = subnet.availability_zone.as_str();
+    let dns = PrivateDnsNameOptionsOnLaunch {
+        hostname_type: Some("ip-name".to_owned()),
+        enable_resource_name_dns_a_record: Some(false),
+        enable_resource_name_dns_aaaa_record: Some(false),
+    };
+    Subnet {
+        subnet_id: Some(subnet.id.to_string()),
+        subnet_arn: Some(
+            gantry_types::arn("ec2", subnet.region.as_str(), &format!("subnet/{}", subnet.id)).to_string(),
+        ),
+        vpc_id: Some(subnet.vpc.to_string()),
+        cidr_block: Some(subnet.cidr.to_string()),
+        availability_zone: Some(zone.to_owned()),
+        availability_zone_id: Some(catalogue::zone_id(subnet.region.as_str(), zone)),
+        available_ip_address_count: i32::try_from(subnet.capacity().saturating_sub(used)).ok(),
+        default_for_az: Some(subnet.is_default),
+        map_public_ip_on_launch: Some(subnet.map_public_ip),
+        map_customer_owned_ip_on_launch: Some(false),
+        assign_ipv6_address_on_creation: Some(false),
+        enable_dns64: Some(false),
+        ipv6_native: Some(false),
+        ipv6_cidr_block_association_set: Some(vec![]),
+        private_dns_name_options_on_launch: Some(dns),
+        owner_id: Some(ACCOUNT.to_owned()),
+        state: Some("available".to_owned()),
+        tags: Some(tags::tags_of(&subnet.document)),
+        ..Subnet::default()
+    }
+}
+
+pub(super) fn describe(
+    view: &View,
+    call: &CallContext,
+    input: &DescribeSubnetsRequest,
+) -> Result<DescribeSubnetsResult, ApiError> {
+    for id in input.subnet_ids.iter().flatten() {
+        find(view, call, id)?;
+    }
+    let mut subnets = Vec::new();
+    for subnet in view.scan::<SubnetRecord>(&format!("{}/", call.region)) {
+        if input.subnet_ids.as_ref().is_some_and(|ids| !ids.iter().any(|id| id == subnet.id.as_str())) {
+            continue;
+        }
+        let zone = subnet.availability_zone.as_str();
+        let property = |name: &str| match name {
+            "subnet-id" => one(&subnet.id),
+            "vpc-id" => one(&subnet.vpc),
+            "availability-zone" | "availabilityZone" => one(zone),
+            "availability-zone-id" | "availabilityZoneId" => {
+                one(catalogue::zone_id(call.region.as_str(), zone))
+            }
+            "default-for-az" | "defaultForAz" => one(subnet.is_default),
+            "map-public-ip-on-launch" => one(subnet.map_public_ip),
+            "cidr" | "cidr-block" | "cidrBlock" => one(subnet.cidr),
+            "state" => one("available"),
+            "owner-id" => one(ACCOUNT),
+            _ => None,
+        };
+        if matches(input.filters.as_deref(), &tags::tags_of(&subnet.document), property)? {
+            subnets.push(shown(view, subnet.value()));
+        }
+    }
+    Ok(DescribeSubnetsResult { subnets: Some(subnets), next_token: None })
+}
+
+pub(super) fn modify_attribute(
+    view: &View,
+    call: &CallContext,
+    input: &ModifySubnetAttributeRequest,
+    _ids: &mut Ids,
+) -> Decision<()> {
+    let subnet = find(view, call, &input.subnet_id)?;
+    let mut record = subnet.value().clone();
+    if let Some(value) = input.map_public_ip_on_launch.as_ref().and_then(|given| given.value) {
+        record.map_public_ip = value;
+        return Ok(((), vec![Change::update(record, subnet.revision)]));
+    }
+    let others = [
+        input.assign_ipv6_address_on_creation.is_some(),
+        input.enable_dns64.is_some(),
+        input.map_customer_owned_ip_on_launch.is_some(),
+        input.private_dns_hostname_type_on_launch.is_some(),
+    ];
+    if others.contains(&true) {
+        return Err(ApiError::sender(
+            "UnsupportedOperation",
+            "Gantry supports only mapPublicIpOnLaunch of a subnet's attributes yet.",
+        ));
+    }
+    Ok(((), vec![]))
+}

@@ -1,0 +1,180 @@
+//! Tags of EC2's resources. They stand in each record's document under `Tags`.
+
+use gantry_api::ec2::*;
+use gantry_api::{ApiError, CallContext, FromValue, IntoValue};
+use gantry_domain::network::{
+    NetworkInterface as InterfaceRecord, SecurityGroup as GroupRecord, Subnet as SubnetRecord,
+    Vpc as VpcRecord,
+};
+use gantry_domain::object::Object;
+use gantry_domain::{Change, Key, View};
+use gantry_types::{Ids, Value};
+
+use super::bad_value;
+use super::filters::{matches, one};
+use crate::Decision;
+
+const TAGS_MAX: usize = 50;
+
+pub(super) fn tags_of(document: &Value) -> Vec<Tag> {
+    document.get("Tags").and_then(|tags| FromValue::from_value(tags).ok()).unwrap_or_default()
+}
+
+pub(super) fn set_tags(document: &mut Value, tags: Vec<Tag>) {
+    document.set("Tags", tags.into_value());
+}
+
+/// The tags that a creation gives to a resource of this type.
+pub(super) fn given(
+    specifications: Option<&[TagSpecification]>,
+    resource_type: &str,
+) -> Result<Vec<Tag>, ApiError> {
+    let mut tags = Vec::new();
+    for specification in specifications.unwrap_or_default() {
+        if specification.resource_type.as_deref() != Some(resource_type) {
+            let other = specification.resource_type.as_deref().unwrap_or("");
+            return Err(bad_value(format!(
+                "'{other}' is not a valid taggable resource type for this operation."
+            )));
+        }
+        put(&mut tags, specification.tags.as_deref().unwrap_or_default())?;
+    }
+    Ok(tags)
+}
+
+fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+    for tag in more {
+        let key = tag.key.as_deref().unwrap_or("");
+        if key.is_empty() || key.chars().count() > 127 || key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(bad_value(format!(
+                "Tag keys must be 1 to 127 characters long and not begin with aws: '{key}'."
+            )));
+        }
+        if tag.value.as_deref().unwrap_or("").chars().count() > 256 {
+            return Err(bad_value("Tag values must be at most 256 characters long."));
+        }
+        tags.retain(|other| other.key != tag.key);
+        tags.push(Tag { key: tag.key.clone(), value: Some(tag.value.clone().unwrap_or_default()) });
+    }
+    if tags.len() > TAGS_MAX {
+        return Err(ApiError::sender(
+            "TagLimitExceeded",
+            format!("The maximum number of Tags for a resource is {TAGS_MAX}."),
+        ));
+    }
+    Ok(())
+}
+
+/// The classes of taggable objects by the prefix of their ids.
+const OBJECTS: [(&str, &str); 3] =
+    [("igw-", "internet-gateway"), ("rtb-", "route-table"), ("acl-", "network-acl")];
+
+fn edit(
+    view: &View,
+    call: &CallContext,
+    id: &str,
+    edit: &dyn Fn(&mut Vec<Tag>) -> Result<(), ApiError>,
+) -> Result<Change, ApiError> {
+    let not_found = || ApiError::sender("InvalidID", format!("The ID '{id}' is not valid"));
+    let region = &call.region;
+    macro_rules! change {
+        ($type:ty, $key:expr) => {{
+            let found = view.get::<$type>(&$key).ok_or_else(not_found)?;
+            let mut record = found.value().clone();
+            let mut tags = tags_of(&record.document);
+            edit(&mut tags)?;
+            set_tags(&mut record.document, tags);
+            Ok(Change::update(record, found.revision))
+        }};
+    }
+    if let Some((_, kind)) = OBJECTS.iter().find(|(prefix, _)| id.starts_with(prefix)) {
+        return change!(Object, Key::object(&format!("ec2/{kind}/{region}"), id));
+    }
+    match id.split('-').next() {
+        Some("vpc") => change!(VpcRecord, Key::vpc(region, &id.into())),
+        Some("subnet") => change!(SubnetRecord, Key::subnet(region, &id.into())),
+        Some("sg") => change!(GroupRecord, Key::security_group(region, &id.into())),
+        Some("eni") => change!(InterfaceRecord, Key::network_interface(region, &id.into())),
+        _ => Err(not_found()),
+    }
+}
+
+pub(super) fn create(
+    view: &View,
+    call: &CallContext,
+    input: &CreateTagsRequest,
+    _ids: &mut Ids,
+) -> Decision<()> {
+    let edits = |id: &String| edit(view, call, id, &|tags| put(tags, &input.tags));
+    Ok(((), unique(&input.resources).map(edits).collect::<Result<_, _>>()?))
+}
+
+pub(super) fn delete(
+    view: &View,
+    call: &CallContext,
+    input: &DeleteTagsRequest,
+    _ids: &mut Ids,
+) -> Decision<()> {
+    let goes = |tag: &Tag| match input.tags.as_deref() {
+        None | Some([]) => true,
+        Some(named) => named.iter().any(|each| {
+            each.key == tag.key && each.value.as_ref().is_none_or(|value| tag.value.as_ref() == Some(value))
+        }),
+    };
+    let edits = |id: &String| {
+        edit(view, call, id, &|tags| {
+            tags.retain(|tag| !goes(tag));
+            Ok(())
+        })
+    };
+    Ok(((), unique(&input.resources).map(edits).collect::<Result<_, _>>()?))
+}
+
+fn unique(ids: &[String]) -> impl Iterator<Item = &String> {
+    ids.iter().enumerate().filter(|(index, id)| !ids[..*index].contains(id)).map(|(_, id)| id)
+}
+
+pub(super) fn describe(
+    view: &View,
+    call: &CallContext,
+    input: &DescribeTagsRequest,
+) -> Result<DescribeTagsResult, ApiError> {
+    let prefix = format!("{}/", call.region);
+    let mut found: Vec<(String, &'static str, Vec<Tag>)> = Vec::new();
+    found.extend(view.scan::<VpcRecord>(&prefix).map(|r| (r.id.to_string(), "vpc", tags_of(&r.document))));
+    found.extend(
+        view.scan::<SubnetRecord>(&prefix).map(|r| (r.id.to_string(), "subnet", tags_of(&r.document))),
+    );
+    found.extend(
+        view.scan::<GroupRecord>(&prefix).map(|r| (r.id.to_string(), "security-group", tags_of(&r.document))),
+    );
+    found.extend(
+        view.scan::<InterfaceRecord>(&prefix)
+            .map(|r| (r.id.to_string(), "network-interface", tags_of(&r.document))),
+    );
+    for (_, kind) in OBJECTS {
+        let objects = view.scan::<Object>(&format!("ec2/{kind}/{}/", call.region));
+        found.extend(objects.map(|r| (r.name.clone(), kind, tags_of(&r.document))));
+    }
+    let mut tags = Vec::new();
+    for (id, resource_type, own) in found {
+        for tag in own {
+            let property = |name: &str| match name {
+                "resource-id" => one(&id),
+                "resource-type" => one(resource_type),
+                "key" => tag.key.clone().map(|key| vec![key]),
+                "value" => tag.value.clone().map(|value| vec![value]),
+                _ => None,
+            };
+            if matches(input.filters.as_deref(), std::slice::from_ref(&tag), property)? {
+                tags.push(TagDescription {
+                    key: tag.key.clone(),
+                    value: tag.value.clone(),
+                    resource_id: Some(id.clone()),
+                    resource_type: Some(resource_type.to_owned()),
+                });
+            }
+        }
+    }
+    Ok(DescribeTagsResult { tags: Some(tags), next_token: None })
+}
