@@ -1,0 +1,574 @@
+//! The world around the core: everything takes its time, and every message may be the last one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use gantry_domain::assignment::{ContainerReport, StopCause, TaskPhase, TaskReport, TaskSpec};
+use gantry_domain::elb::{Target, TargetHealth, TargetHealthState};
+use gantry_domain::service::{Service, ServiceStatus};
+use gantry_domain::task::{ContainerStatus, HealthStatus, StopCode, Task};
+use gantry_domain::{Change, Key, Stored, View};
+use gantry_link::{FromLb, FromNode, Hello, PROTOCOL, Role, TargetGroupConfig, TaskName, ToLb, ToNode};
+use gantry_types::{Arn, CpuUnits, Ids, MemoryMib, RegistrationId, TaskId, Timestamp, VpcId};
+
+use super::records;
+use crate::{CommitFailure, CommitId, Core, Effect, Event, Limits, LinkId};
+
+const LINK: Duration = Duration::from_millis(1);
+const COMMIT: Duration = Duration::from_millis(3);
+const START: Duration = Duration::from_millis(20);
+const PROBE: Duration = Duration::from_millis(10);
+
+/// Something that will happen. What goes over a link happens only if the link still exists.
+#[derive(Debug, Clone)]
+enum Happening {
+    Commit(CommitId, Vec<Change>),
+    ToCore(Event),
+    ToNode(LinkId, ToNode),
+    FromNode(LinkId, FromNode),
+    ToLb(LinkId, ToLb),
+    FromLb(LinkId, FromLb),
+    /// The node's own doing: a task goes on.
+    Advance(Key, TaskPhase),
+    StartCore,
+    NodeConnects,
+    LbConnects,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FakeNode {
+    link: Option<LinkId>,
+    pub(super) tasks: BTreeMap<Key, TaskReport>,
+    pub(super) specs: BTreeMap<Key, TaskSpec>,
+    pub(super) vpcs: BTreeMap<VpcId, usize>,
+    /// How often each task's containers were started, since the machine was started.
+    starts: BTreeMap<Key, u32>,
+    /// Containers of this task definition never start.
+    pub(super) cannot_start: Option<Arn>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FakeLb {
+    link: Option<LinkId>,
+    pub(super) groups: BTreeMap<Arn, TargetGroupConfig>,
+    health: BTreeMap<RegistrationId, TargetHealthState>,
+    /// How long requests in flight keep a target busy.
+    pub(super) drains_after: Duration,
+    pub(super) always_unhealthy: BTreeSet<TaskId>,
+}
+
+pub(super) struct World {
+    pub(super) view: View,
+    pub(super) now: Timestamp,
+    pub(super) ids: Ids,
+    core: Option<Core>,
+    pub(super) node: FakeNode,
+    pub(super) lb: FakeLb,
+    queue: BTreeMap<(Timestamp, u64), Happening>,
+    wake_at: Option<Timestamp>,
+    sequence: u64,
+    last_link: u64,
+    /// Events that the core was given.
+    pub(super) steps: u64,
+    /// Kill the core when it has been given so many events; the commits of its last step may be made all the same.
+    pub(super) kill_after: Option<(u64, bool)>,
+    pub(super) commits: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let mut world = Self {
+            view: View::default(),
+            now,
+            ids: Ids::from_seed(11),
+            core: None,
+            node: FakeNode::default(),
+            lb: FakeLb { drains_after: Duration::from_millis(40), ..FakeLb::default() },
+            queue: BTreeMap::new(),
+            wake_at: None,
+            sequence: 0,
+            last_link: 0,
+            steps: 0,
+            kill_after: None,
+            commits: 0,
+        };
+        world.put(records::foundation(now));
+        world.after(Duration::ZERO, Happening::StartCore);
+        world
+    }
+
+    /// Makes a change as an API call would, and lets the core know.
+    pub(super) fn put(&mut self, changes: Vec<Change>) {
+        let keys = changes.iter().map(|change| change.key.clone()).collect();
+        assert_eq!(self.view.check(&changes), Ok(()));
+        let revision = self.view.revision() + 1;
+        self.view.apply(changes, revision);
+        self.after(Duration::ZERO, Happening::ToCore(Event::Changed(keys)));
+    }
+
+    pub(super) fn service(&self, name: &str) -> Service {
+        let key = Key::service(&records::region(), &"lab".into(), &name.into());
+        self.view.get::<Service>(&key).expect("the service exists").cloned()
+    }
+
+    pub(super) fn change_service(&mut self, name: &str, change: impl FnOnce(&mut Service)) {
+        let mut service = self.service(name);
+        change(&mut service);
+        self.put(vec![Change::put(service)]);
+    }
+
+    pub(super) fn change_task(&mut self, task: &Task, change: impl FnOnce(&mut Task)) {
+        let mut task = self.view.get::<Task>(&task.key()).expect("the task exists").cloned();
+        change(&mut task);
+        self.put(vec![Change::put(task)]);
+    }
+
+    pub(super) fn tasks(&self) -> Vec<Task> {
+        let mut tasks: Vec<Task> = self.view.scan::<Task>("").map(|task| task.cloned()).collect();
+        tasks.sort_by(|a, b| (a.times.created_at, &a.id).cmp(&(b.times.created_at, &b.id)));
+        tasks
+    }
+
+    pub(super) fn wanted(&self, service: &str) -> Vec<Task> {
+        let of = |task: &Task| task.service.as_ref().is_some_and(|name| name.as_str() == service);
+        self.tasks().into_iter().filter(|task| of(task) && task.is_wanted()).collect()
+    }
+
+    /// Healthy targets of a group that take requests.
+    pub(super) fn healthy(&self, group: &str) -> usize {
+        self.view
+            .targets_of(&records::group_arn(group))
+            .filter(|t| t.draining_since.is_none() && t.health.state == TargetHealthState::Healthy)
+            .count()
+    }
+
+    /// Lets time pass until the condition holds; panics if it does not within `limit`.
+    pub(super) fn until(&mut self, what: &str, limit: Duration, condition: impl Fn(&Self) -> bool) {
+        let end = self.now + limit;
+        while !condition(self) {
+            assert!(self.next(end), "{what}: not within {limit:?}\n{}", self.describe());
+        }
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.next(end) {}
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for task in self.tasks() {
+            text.push_str(&format!(
+                "{:?}\n",
+                (&task.id, &task.last_status, &task.desired_status, &task.stopped_reason)
+            ));
+        }
+        for service in self.view.scan::<Service>("") {
+            text.push_str(&format!("{:?}\n", service.deployments));
+            for event in self.view.events_of(&service.region, &service.cluster, &service.name) {
+                text.push_str(&format!("{} {}\n", event.created_at, event.message));
+            }
+        }
+        text
+    }
+
+    /// The next thing happens, no later than `end`; says whether anything did.
+    fn next(&mut self, end: Timestamp) -> bool {
+        let next = self.queue.keys().next().copied();
+        let wake = self.wake_at.filter(|_| self.core.is_some());
+        let wake_first = match (next, wake) {
+            (Some((at, _)), Some(wake)) => wake < at,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if wake_first {
+            let at = wake.unwrap_or(end).max(self.now);
+            if at > end {
+                self.now = end;
+                return false;
+            }
+            self.now = at;
+            self.step(Event::Tick);
+            return true;
+        }
+        let Some(((at, sequence), _)) = next.map(|key| (key, ())) else {
+            self.now = end;
+            return false;
+        };
+        if at > end {
+            self.now = end;
+            return false;
+        }
+        self.now = self.now.max(at);
+        if let Some(happening) = self.queue.remove(&(at, sequence)) {
+            self.happen(happening);
+        }
+        true
+    }
+
+    fn after(&mut self, delay: Duration, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), happening);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::StartCore => {
+                self.core = Some(Core::new(Limits::default()));
+                self.step(Event::Tick);
+                self.after(Duration::from_millis(5), Happening::NodeConnects);
+                self.after(Duration::from_millis(7), Happening::LbConnects);
+            }
+            Happening::Commit(id, changes) => self.commit(id, changes),
+            Happening::ToCore(event) => self.step(event),
+            Happening::NodeConnects => self.node_connects(),
+            Happening::LbConnects => self.lb_connects(),
+            Happening::ToNode(link, message) if self.node.link == Some(link) => self.node_hears(message),
+            Happening::ToLb(link, message) if self.lb.link == Some(link) => self.lb_hears(message),
+            Happening::FromNode(link, message) if self.node.link == Some(link) => {
+                self.step(Event::FromNode(link, message));
+            }
+            Happening::FromLb(link, message) if self.lb.link == Some(link) => {
+                self.step(Event::FromLb(link, message));
+            }
+            Happening::ToNode(..) | Happening::ToLb(..) | Happening::FromNode(..) | Happening::FromLb(..) => {
+            }
+            Happening::Advance(key, phase) => self.node_advances(&key, phase),
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let Some(core) = &mut self.core else { return };
+        self.steps += 1;
+        let effects = core.step(&self.view, event, self.now, &mut self.ids);
+        let killed = self.kill_after.filter(|(steps, _)| self.steps >= *steps);
+        for effect in effects {
+            match effect {
+                // Of the last step a commit may have reached the store, and nothing else got out.
+                Effect::Commit(id, changes) if killed.is_none_or(|(_, commits)| commits) => {
+                    assert!(changes.len() <= 128, "{} changes in one commit", changes.len());
+                    self.after(COMMIT, Happening::Commit(id, changes));
+                }
+                _ if killed.is_some() => {}
+                Effect::Commit(..) => {}
+                Effect::ToNode(link, message) => self.after(LINK, Happening::ToNode(link, message)),
+                Effect::ToLb(link, message) => self.after(LINK, Happening::ToLb(link, message)),
+                Effect::Close(link, why) => panic!("{link:?} was closed: {why}"),
+                Effect::WakeAt(at) => self.wake_at = Some(at),
+            }
+        }
+        if killed.is_some() {
+            self.kill_after = None;
+            self.kill_core();
+        }
+    }
+
+    /// `kill -9` of control; it is started again at once.
+    pub(super) fn kill_core(&mut self) {
+        self.core = None;
+        self.wake_at = None;
+        self.node.link = None;
+        self.lb.link = None;
+        // Events of the store went to the process that is gone.
+        self.queue.retain(|_, happening| !matches!(happening, Happening::ToCore(_)));
+        self.after(Duration::from_millis(10), Happening::StartCore);
+    }
+
+    fn commit(&mut self, id: CommitId, changes: Vec<Change>) {
+        if self.view.check(&changes).is_err() {
+            self.after(LINK, Happening::ToCore(Event::NotCommitted(id, CommitFailure::Conflict)));
+            return;
+        }
+        let before = self.counts();
+        let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
+        let revision = self.view.revision() + 1;
+        self.view.apply(changes, revision);
+        self.commits += 1;
+        self.check_limits(&before);
+        self.after(Duration::ZERO, Happening::ToCore(Event::Committed(id, revision)));
+        self.after(Duration::ZERO, Happening::ToCore(Event::Changed(keys)));
+    }
+
+    /// How many tasks of each service are wanted, and which are healthy.
+    fn counts(&self) -> BTreeMap<Key, (usize, BTreeSet<Key>)> {
+        let count = |service: &Service| {
+            let wanted: Vec<Task> = self.wanted(service.name.as_str());
+            let healthy = wanted.iter().filter(|task| self.is_healthy(task)).map(|task| task.key()).collect();
+            (wanted.len(), healthy)
+        };
+        self.view.scan::<Service>("").map(|service| (service.key(), count(&service))).collect()
+    }
+
+    fn is_healthy(&self, task: &Task) -> bool {
+        !task.registrations.is_empty()
+            && task.registrations.iter().all(|each| {
+                let target = self.view.get::<Target>(&Key::target(&each.target_group, &each.registration));
+                target.is_some_and(|target| target.health.state == TargetHealthState::Healthy)
+            })
+    }
+
+    /// A commit never brings a service above its maximum, and never stops a healthy task when the minimum needs it.
+    fn check_limits(&self, before: &BTreeMap<Key, (usize, BTreeSet<Key>)>) {
+        for (key, (wanted, healthy)) in self.counts() {
+            let service = self.view.get::<Service>(&key).expect("it was counted").cloned();
+            let Some((wanted_before, healthy_before)) = before.get(&key) else { continue };
+            let maximum = service.maximum() as usize;
+            assert!(wanted <= *wanted_before || wanted <= maximum, "{key}: {wanted} of {maximum}");
+            let stopped_by_us = |task: &&Key| {
+                let task = self.view.get::<Task>(task);
+                task.is_some_and(|task| task.stop_code == Some(StopCode::ServiceSchedulerInitiated))
+            };
+            let stopped = healthy_before.difference(&healthy).filter(stopped_by_us).count();
+            let minimum =
+                if service.status == ServiceStatus::Active { service.minimum_healthy() as usize } else { 0 };
+            assert!(
+                stopped == 0 || healthy_before.len() - stopped >= minimum,
+                "{key}: {stopped} of {} healthy ones stopped, {minimum} needed\n{}",
+                healthy_before.len(),
+                self.describe()
+            );
+        }
+    }
+
+    fn new_link(&mut self) -> LinkId {
+        self.last_link += 1;
+        LinkId(self.last_link)
+    }
+
+    // The node.
+
+    pub(super) fn node_disconnects(&mut self) {
+        if let Some(link) = self.node.link.take() {
+            self.after(LINK, Happening::ToCore(Event::Gone(link)));
+        }
+    }
+
+    pub(super) fn node_returns(&mut self) {
+        self.after(LINK, Happening::NodeConnects);
+    }
+
+    /// The machine is started anew: nothing runs.
+    pub(super) fn reboot(&mut self) {
+        self.node_disconnects();
+        self.node.tasks.clear();
+        self.node.specs.clear();
+        self.node.starts.clear();
+        self.node_returns();
+    }
+
+    fn node_connects(&mut self) {
+        if self.core.is_none() || self.node.link.is_some() {
+            return;
+        }
+        let link = self.new_link();
+        self.node.link = Some(link);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            version: "0.1.0".to_owned(),
+            role: Role::Node { id: "local".into(), cpu: CpuUnits(2048), memory: MemoryMib(4096) },
+        };
+        self.after(LINK, Happening::ToCore(Event::Hello(link, hello)));
+        let reports: Vec<TaskReport> = self.node.tasks.values().cloned().collect();
+        let tasks = reports.iter().map(name).collect();
+        for report in reports {
+            self.after(LINK, Happening::FromNode(link, FromNode::Task(Box::new(report))));
+        }
+        self.after(LINK, Happening::FromNode(link, FromNode::Reported { tasks }));
+    }
+
+    fn node_hears(&mut self, message: ToNode) {
+        match message {
+            ToNode::Vpc(spec) => {
+                self.node.vpcs.insert(spec.vpc.clone(), spec.members.len());
+            }
+            ToNode::RemoveVpc(id) => {
+                self.node.vpcs.remove(&id);
+            }
+            ToNode::Run(spec) => {
+                let key = Key::task(&spec.region, &spec.cluster, &spec.task);
+                if self.node.tasks.contains_key(&key) {
+                    return;
+                }
+                assert!(self.node.vpcs.contains_key(&"vpc-1".into()), "the VPC is there before the task");
+                let report = TaskReport {
+                    region: spec.region.clone(),
+                    cluster: spec.cluster.clone(),
+                    task: spec.task.clone(),
+                    phase: TaskPhase::Preparing,
+                    health: HealthStatus::Unknown,
+                    containers: vec![],
+                    stop: None,
+                    pull_started_at: None,
+                    pull_stopped_at: None,
+                    started_at: None,
+                    execution_stopped_at: None,
+                };
+                let fails = self.node.cannot_start.as_ref() == Some(&spec.task_definition);
+                self.node.tasks.insert(key.clone(), report);
+                self.node.specs.insert(key.clone(), *spec);
+                let next = if fails { TaskPhase::Stopped } else { TaskPhase::Running };
+                self.after(START, Happening::Advance(key.clone(), next));
+                self.report(&key);
+            }
+            ToNode::Stop(order) => {
+                let key = Key::task(&order.region, &order.cluster, &order.task);
+                self.node_advances(&key, TaskPhase::Stopping);
+                self.after(START, Happening::Advance(key, TaskPhase::Stopped));
+            }
+            ToNode::Forget(name) => {
+                let key = Key::task(&name.region, &name.cluster, &name.task);
+                self.node.tasks.remove(&key);
+                self.node.specs.remove(&key);
+            }
+            ToNode::Synced { tasks, vpcs } => {
+                self.node.vpcs.retain(|id, _| vpcs.contains(id));
+                let gone: Vec<Key> = self
+                    .node
+                    .tasks
+                    .values()
+                    .filter(|report| !tasks.contains(&name(report)))
+                    .map(|report| Key::task(&report.region, &report.cluster, &report.task))
+                    .collect();
+                for key in gone {
+                    self.node_advances(&key, TaskPhase::Stopped);
+                }
+            }
+            ToNode::LogsKept { .. } => {}
+        }
+    }
+
+    fn node_advances(&mut self, key: &Key, phase: TaskPhase) {
+        let now = self.now;
+        let Some(report) = self.node.tasks.get_mut(key).filter(|report| report.phase < phase) else { return };
+        if phase == TaskPhase::Running {
+            let starts = self.node.starts.entry(key.clone()).or_default();
+            *starts += 1;
+            assert_eq!(*starts, 1, "{key} is run once");
+            report.started_at = Some(now);
+        }
+        if phase == TaskPhase::Stopped && report.started_at.is_none() && report.phase < TaskPhase::Stopping {
+            report.stop = Some(StopCause {
+                code: StopCode::TaskFailedToStart,
+                reason: "CannotPullContainerError: no such image".to_owned(),
+            });
+        }
+        report.phase = phase;
+        let status =
+            if phase == TaskPhase::Stopped { ContainerStatus::Stopped } else { ContainerStatus::Running };
+        report.containers = vec![ContainerReport {
+            name: "app".into(),
+            status,
+            runtime_id: Some("r".to_owned()),
+            image_digest: None,
+            exit_code: None,
+            reason: None,
+            health: HealthStatus::Unknown,
+        }];
+        self.report(key);
+    }
+
+    fn report(&mut self, key: &Key) {
+        if let (Some(link), Some(report)) = (self.node.link, self.node.tasks.get(key).cloned()) {
+            self.after(LINK, Happening::FromNode(link, FromNode::Task(Box::new(report))));
+        }
+    }
+
+    /// A container's process is killed.
+    pub(super) fn kill_container(&mut self, task: &Task) {
+        let key = task.key();
+        let Some(report) = self.node.tasks.get_mut(&key) else { panic!("the node does not have {key}") };
+        report.phase = TaskPhase::Stopped;
+        report.stop = Some(StopCause {
+            code: StopCode::EssentialContainerExited,
+            reason: "Essential container in task exited".to_owned(),
+        });
+        self.report(&key);
+    }
+
+    // The load balancer.
+
+    pub(super) fn lb_restarts(&mut self) {
+        if let Some(link) = self.lb.link.take() {
+            self.after(LINK, Happening::ToCore(Event::Gone(link)));
+        }
+        self.lb.groups.clear();
+        self.lb.health.clear();
+        self.after(Duration::from_millis(30), Happening::LbConnects);
+    }
+
+    fn lb_connects(&mut self) {
+        if self.core.is_none() || self.lb.link.is_some() {
+            return;
+        }
+        let link = self.new_link();
+        self.lb.link = Some(link);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            version: "0.1.0".to_owned(),
+            role: Role::LoadBalancer { id: "local".into() },
+        };
+        self.after(LINK, Happening::ToCore(Event::Hello(link, hello)));
+        // What it knows it says again.
+        self.lb.health.clear();
+        let groups: Vec<TargetGroupConfig> = self.lb.groups.values().cloned().collect();
+        for group in groups {
+            self.lb_judges(&group);
+        }
+    }
+
+    fn lb_hears(&mut self, message: ToLb) {
+        match message {
+            ToLb::TargetGroup(config) => {
+                self.lb.groups.insert(config.group.arn.clone(), (*config).clone());
+                self.lb_judges(&config);
+            }
+            ToLb::RemoveTargetGroup(arn) => {
+                self.lb.groups.remove(&arn);
+            }
+            ToLb::LoadBalancer(config) => {
+                for each in config.listeners {
+                    let message = FromLb::Listener { listener: each.listener.arn, error: None };
+                    self.lb_says(LINK, message);
+                }
+            }
+            ToLb::RemoveLoadBalancer(_) | ToLb::Synced { .. } | ToLb::Heartbeat => {}
+        }
+    }
+
+    fn lb_judges(&mut self, config: &TargetGroupConfig) {
+        for target in &config.targets {
+            let (target_group, registration) = (target.target_group.clone(), target.registration.clone());
+            if target.draining_since.is_some() {
+                self.lb_says(self.lb.drains_after, FromLb::Drained { target_group, registration });
+                continue;
+            }
+            let bad = target.task.as_ref().is_some_and(|task| self.lb.always_unhealthy.contains(task));
+            let state = if bad { TargetHealthState::Unhealthy } else { TargetHealthState::Healthy };
+            if config.in_use && self.lb.health.insert(registration.clone(), state) != Some(state) {
+                self.lb_says(
+                    PROBE,
+                    FromLb::TargetHealth { target_group, registration, health: TargetHealth::new(state) },
+                );
+            }
+        }
+    }
+
+    /// The targets' verdicts are given anew, after `always_unhealthy` was changed.
+    pub(super) fn lb_probes_again(&mut self) {
+        let groups: Vec<TargetGroupConfig> = self.lb.groups.values().cloned().collect();
+        for group in groups {
+            self.lb_judges(&group);
+        }
+    }
+
+    fn lb_says(&mut self, delay: Duration, message: FromLb) {
+        if let Some(link) = self.lb.link {
+            self.after(delay, Happening::FromLb(link, message));
+        }
+    }
+}
+
+fn name(report: &TaskReport) -> TaskName {
+    TaskName { region: report.region.clone(), cluster: report.cluster.clone(), task: report.task.clone() }
+}

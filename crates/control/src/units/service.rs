@@ -1,0 +1,87 @@
+//! A service: its tasks take over what their nodes say, then the reconciler decides, and placement with it, in one commit.
+
+use gantry_deploy::{Policy, ServiceView, Unplaced, reconcile};
+use gantry_domain::service::Service;
+use gantry_domain::task::{DesiredStatus, Task};
+use gantry_domain::task_definition::LaunchType;
+use gantry_domain::{Key, Stored, View};
+use gantry_placement::Refusal;
+use gantry_types::{Ids, Timestamp};
+
+use crate::core::{Core, Decided};
+use crate::limits::{OPERATIONS_MAX, REPORT_OPERATIONS_MAX};
+use crate::nodes::Observed;
+
+use super::lifecycle;
+
+pub(super) fn decide(core: &mut Core, view: &View, key: &Key, now: Timestamp, ids: &mut Ids) -> Decided {
+    let mut decided = Decided::default();
+    let Some(service) = view.get::<Service>(key) else { return decided };
+    for task in view.tasks_of_service(&service.region, &service.cluster, &service.name) {
+        if task.is_stopped() {
+            continue;
+        }
+        // What does not fit is taken over after this commit.
+        if decided.batch.len() + 2 > REPORT_OPERATIONS_MAX {
+            break;
+        }
+        take_over_or_place(core, view, &task, &mut decided, now, ids);
+    }
+    let policy = Policy {
+        healthy_after: core.limits.healthy_after,
+        operations_max: OPERATIONS_MAX - decided.batch.len(),
+        ..Policy::default()
+    };
+    let mut taken = Vec::new();
+    let mut refused = false;
+    let plan = {
+        let Some(service) = ServiceView::gather(view, &decided.batch, key, policy) else { return decided };
+        let mut place = |task: &mut Task, ids: &mut Ids| {
+            core.placer.place(view, task, &mut taken, now, ids).map_err(|refusal| {
+                refused = true;
+                unplaced(task, &refusal)
+            })
+        };
+        reconcile(&service, &mut place, now, ids)
+    };
+    decided.batch.extend(plan.changes);
+    decided.wake_at = plan.wake_at;
+    decided.taken.append(&mut taken);
+    decided.waits_for_place |= refused;
+    decided
+}
+
+fn take_over_or_place(
+    core: &mut Core,
+    view: &View,
+    task: &Task,
+    decided: &mut Decided,
+    now: Timestamp,
+    ids: &mut Ids,
+) {
+    let observed = match &task.node {
+        Some(node) => core.nodes.observe(view, node, &task.key()),
+        None => Observed::Away,
+    };
+    lifecycle::take_over(view, &mut decided.batch, task, observed, now);
+    if task.node.is_some() || task.desired_status == DesiredStatus::Stopped {
+        return;
+    }
+    let mut placed = task.clone();
+    match core.placer.place(view, &mut placed, &mut decided.taken, now, ids) {
+        Ok(changes) => {
+            decided.batch.extend(changes);
+            lifecycle::put(view, &mut decided.batch, placed);
+        }
+        Err(_) => decided.waits_for_place = true,
+    }
+}
+
+/// FARGATE promises capacity: its tasks wait for a node that is away. Anything else is refused and told.
+fn unplaced(task: &Task, refusal: &Refusal) -> Unplaced {
+    if task.launch_type == LaunchType::Fargate && refusal.is_passing() {
+        Unplaced::Waits
+    } else {
+        Unplaced::Refused(refusal.event_reason())
+    }
+}
