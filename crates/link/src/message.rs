@@ -50,6 +50,8 @@ pub enum ToNode {
     Synced { tasks: Vec<TaskName>, vpcs: Vec<VpcId> },
     /// Log records up to and with `sequence` are kept.
     LogsKept { source: LogSource, sequence: u64 },
+    /// The link lives; sent every [`HEARTBEAT_INTERVAL_MS`].
+    Heartbeat,
 }
 
 /// From a node to `control`.

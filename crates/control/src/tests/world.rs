@@ -15,7 +15,6 @@ use super::records;
 use crate::{CommitFailure, CommitId, Core, Effect, Event, Limits, LinkId};
 
 const LINK: Duration = Duration::from_millis(1);
-const COMMIT: Duration = Duration::from_millis(3);
 const START: Duration = Duration::from_millis(20);
 const PROBE: Duration = Duration::from_millis(10);
 
@@ -73,6 +72,7 @@ pub(super) struct World {
     /// Kill the core when it has been given so many events; the commits of its last step may be made all the same.
     pub(super) kill_after: Option<(u64, bool)>,
     pub(super) commits: u64,
+    pub(super) commit_takes: Duration,
 }
 
 impl World {
@@ -92,6 +92,7 @@ impl World {
             steps: 0,
             kill_after: None,
             commits: 0,
+            commit_takes: Duration::from_millis(3),
         };
         world.put(records::foundation(now));
         world.after(Duration::ZERO, Happening::StartCore);
@@ -248,7 +249,7 @@ impl World {
                 // Of the last step a commit may have reached the store, and nothing else got out.
                 Effect::Commit(id, changes) if killed.is_none_or(|(_, commits)| commits) => {
                     assert!(changes.len() <= 128, "{} changes in one commit", changes.len());
-                    self.after(COMMIT, Happening::Commit(id, changes));
+                    self.after(self.commit_takes, Happening::Commit(id, changes));
                 }
                 _ if killed.is_some() => {}
                 Effect::Commit(..) => {}
@@ -434,7 +435,7 @@ impl World {
                     self.node_advances(&key, TaskPhase::Stopped);
                 }
             }
-            ToNode::LogsKept { .. } => {}
+            ToNode::LogsKept { .. } | ToNode::Heartbeat => {}
         }
     }
 
@@ -477,7 +478,16 @@ impl World {
     /// A container's process is killed.
     pub(super) fn kill_container(&mut self, task: &Task) {
         let key = task.key();
-        let Some(report) = self.node.tasks.get_mut(&key) else { panic!("the node does not have {key}") };
+        assert!(self.node.tasks.contains_key(&key), "the node does not have {key}");
+        self.kill_container_if_any(task);
+    }
+
+    pub(super) fn kill_container_if_any(&mut self, task: &Task) {
+        let key = task.key();
+        let Some(report) = self.node.tasks.get_mut(&key) else { return };
+        if report.phase == TaskPhase::Stopped {
+            return;
+        }
         report.phase = TaskPhase::Stopped;
         report.stop = Some(StopCause {
             code: StopCode::EssentialContainerExited,

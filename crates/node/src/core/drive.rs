@@ -92,8 +92,8 @@ impl State {
                 let left: Vec<VpcId> = self.vpcs.keys().filter(|id| !vpcs.contains(id)).cloned().collect();
                 self.leaving_vpcs.extend(left);
             }
-            // The log shipper reads these beside the core.
-            ToNode::LogsKept { .. } => {}
+            // The log shipper and the link read these beside the core.
+            ToNode::LogsKept { .. } | ToNode::Heartbeat => {}
         }
     }
 
