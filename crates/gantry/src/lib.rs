@@ -17,6 +17,7 @@ pub mod config;
 mod control;
 pub mod credentials;
 pub mod descriptors;
+pub mod doctor;
 pub mod hosts;
 pub mod layout;
 mod lb;

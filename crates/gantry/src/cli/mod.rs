@@ -3,8 +3,10 @@
 //! Exit codes: 0 done; 1 the command failed, and a sentence says what was attempted and what to do next; 2 the arguments cannot
 //! be read; 3 `gantry doctor` found something that does not work; 99 a threshold of `gantry load` was crossed, as k6 has it.
 
+mod doctor;
 mod env;
 mod failure;
+mod image;
 mod load;
 mod server;
 mod version;
@@ -43,6 +45,8 @@ enum Command {
     Server(server::ServerArguments),
     Down(server::DownArguments),
     Env(env::EnvArguments),
+    Doctor(doctor::DoctorArguments),
+    Image(image::ImageArguments),
     Load(load::LoadArguments),
     Version(version::VersionArguments),
     #[command(hide = true)]
@@ -84,6 +88,8 @@ pub fn run() -> ExitCode {
         Command::Server(arguments) => server::serve(arguments),
         Command::Down(arguments) => server::down(arguments),
         Command::Env(arguments) => env::print(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Image(arguments) => image::run(arguments),
         Command::Load(arguments) => load::run(arguments),
         Command::Version(arguments) => version::print(&arguments),
         Command::WriteProfile(arguments) => env::write_profile(&arguments),

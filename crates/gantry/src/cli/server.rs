@@ -178,6 +178,17 @@ fn detach(arguments: &ServerArguments) -> Result<ExitCode, Failure> {
     let state_dir =
         crate::config::state_dir(arguments.state_dir.state_dir.clone()).map_err(|error| failed(&error))?;
     let layout = Layout::new(state_dir);
+    if !arguments.replace
+        && let Ok(Some(pid)) = supervisor::running_pid(&layout.lock())
+    {
+        let config = ServerConfig::read(&layout).map_err(|error| failed(&error))?;
+        println!(
+            "a server already runs at {} (process {pid}); --replace starts this one instead",
+            config.endpoint()
+        );
+        println!("next: {}", hint(&config));
+        return Ok(ExitCode::SUCCESS);
+    }
     crate::config::make_private_directory(&layout.logs()).map_err(|error| failed(&error))?;
     let log_path = layout.server_log();
     let mut log = OpenOptions::new()

@@ -7,18 +7,18 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Connections, their targets' side, and the store's descriptors.
 const OPEN_FILES_WANTED: u64 = 1 << 20;
 
-/// Raises the limit of open files as far as it may go, and returns it. Children inherit it.
+/// Raises the limit of open files as far as is useful and allowed, and returns it. Children inherit it.
 pub fn raise_open_files_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let (current, maximum) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
-    let attempts = [current.max(OPEN_FILES_WANTED.max(maximum)), current.max(OPEN_FILES_WANTED), maximum];
-    for wanted in attempts.into_iter().filter(|wanted| *wanted > current) {
-        // A huge hard limit stays as it is; the soft one needs no more than we want.
-        let raised = Rlimit {
-            current: Some(wanted.min(OPEN_FILES_WANTED.max(current))),
-            maximum: Some(wanted.max(maximum)),
-        };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
+    // With the privilege the hard limit goes up too, to what the kernel takes at most; without it, up to the hard limit.
+    let kernel_max = std::fs::read_to_string("/proc/sys/fs/nr_open")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(OPEN_FILES_WANTED);
+    for wanted in [OPEN_FILES_WANTED.min(kernel_max), OPEN_FILES_WANTED.min(maximum)] {
+        let raised = Rlimit { current: Some(wanted), maximum: Some(wanted.max(maximum)) };
+        if wanted <= current || setrlimit(Resource::Nofile, raised).is_ok() {
             break;
         }
     }

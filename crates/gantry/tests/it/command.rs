@@ -73,6 +73,13 @@ fn a_server_comes_up_is_found_and_goes_down() {
     assert!(sentence.contains(&format!("process {} holds", server.pid())), "{sentence}");
     assert!(sentence.contains("gantry down"), "{sentence}");
 
+    let again = gantry(&["server", "--detach"], state);
+    assert!(
+        again.status.success() && text(&again.stdout).contains("a server already runs"),
+        "{}",
+        text(&again.stdout)
+    );
+
     let keys = fs::read(state.join("credentials.json")).unwrap();
     let pid = server.pid();
     drop(server);
