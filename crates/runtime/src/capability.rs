@@ -45,8 +45,10 @@ impl CapabilityChanges {
         Ok(())
     }
 
-    /// The names that remain: the defaults (none after `drop ALL`, every one after `add ALL`), less `drop`, plus `add`.
-    pub(crate) fn resolve(&self) -> BTreeSet<String> {
+    /// The names that remain: the defaults (none after `drop ALL`, every one after `add ALL`), less `drop`, plus
+    /// `add`. What this process does not hold it cannot give; only what is asked for by name is an error then, which
+    /// the kernel raises.
+    pub(crate) fn resolve(&self, held: CapabilitySet) -> BTreeSet<String> {
         let named = |names: &[String]| -> BTreeSet<String> {
             names.iter().map(|name| capability_name(name)).collect()
         };
@@ -56,7 +58,9 @@ impl CapabilityChanges {
             (false, true) => BTreeSet::new(),
             (false, false) => CAPABILITIES_DEFAULT.iter().map(|name| (*name).to_owned()).collect(),
         };
-        set.retain(|name| !drop.contains(name));
+        set.retain(|name| {
+            !drop.contains(name) && capability_bits(name).is_some_and(|bits| held.contains(bits))
+        });
         set.extend(add.into_iter().filter(|name| name != "CAP_ALL"));
         set
     }
@@ -75,6 +79,11 @@ fn all_capabilities() -> BTreeSet<String> {
     CapabilitySet::all().iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
 }
 
+/// What this process may give to a container.
+pub(crate) fn held() -> CapabilitySet {
+    rustix::thread::capabilities(None).map_or(CapabilitySet::all(), |sets| sets.permitted)
+}
+
 /// The set as the kernel takes it. Names were checked with the specification.
 pub(crate) fn capability_set(names: &BTreeSet<String>) -> CapabilitySet {
     names.iter().filter_map(|name| capability_bits(name)).collect()
@@ -88,7 +97,7 @@ mod tests {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let changes = CapabilityChanges { add: owned(add), drop: owned(drop) };
         changes.check().expect("every name is known");
-        changes.resolve().into_iter().collect()
+        changes.resolve(CapabilitySet::all()).into_iter().collect()
     }
 
     #[test]
@@ -100,6 +109,15 @@ mod tests {
         assert!(resolve(&["SYS_PTRACE"], &[]).contains(&"CAP_SYS_PTRACE".to_owned()));
         let most = resolve(&["ALL"], &["SYS_ADMIN"]);
         assert!(most.len() > 35 && !most.contains(&"CAP_SYS_ADMIN".to_owned()), "{most:?}");
+    }
+
+    #[test]
+    fn what_is_not_held_is_not_given_unless_it_is_named() {
+        let held = CapabilitySet::all() - CapabilitySet::SYS_RESOURCE - CapabilitySet::MKNOD;
+        let changes = |add: &str| CapabilityChanges { add: vec![add.to_owned()], drop: Vec::new() };
+        assert!(!changes("ALL").resolve(held).contains("CAP_SYS_RESOURCE"));
+        assert!(!changes("KILL").resolve(held).contains("CAP_MKNOD"));
+        assert!(changes("SYS_RESOURCE").resolve(held).contains("CAP_SYS_RESOURCE"));
     }
 
     #[test]

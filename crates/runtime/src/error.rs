@@ -46,6 +46,8 @@ pub enum StartFailureKind {
     /// The overlay or one of the mounts.
     Mount,
     Cgroup,
+    /// The memory limit was reached before the program ran.
+    OutOfMemory,
     Output,
     /// Anything else while the container was built.
     Runtime,

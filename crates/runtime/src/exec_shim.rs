@@ -15,7 +15,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::bundle::{self, ProcessSpec};
 use crate::capability::capability_set;
-use crate::cgroup::{Layout, Tracker};
+use crate::cgroup::{Cgroup, Tracker};
 use crate::container::payload::{InitProcess, Payload};
 use crate::container::root::Root;
 use crate::control::{Incoming, LineBuffer, write_line};
@@ -23,7 +23,10 @@ use crate::error::StartFailure;
 use crate::exec::{ExecReply, ExecRequest};
 use crate::limits::{OUTPUT_DRAIN_BYTES_MAX, OUTPUT_READ_BYTES};
 use crate::shim::builder::{Build, Built, StandardStreams, build, reap_strays};
-use crate::shim::{detach_from_starter, output_pipe, resolve_account, runtime_failure, take_link};
+use crate::shim::{
+    container_capabilities, detach_from_starter, output_pipe, resolve_account, runtime_failure, take_link,
+};
+use crate::spec::ContainerId;
 use crate::state::ContainerDirectory;
 
 /// Runs one command in a running container. The binary calls this first thing in `main`, as it does
@@ -64,16 +67,17 @@ fn run(directory: &ContainerDirectory) -> io::Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let process_file = directory.path().join(format!("{name}.json"));
+    // libcontainer leaves a socket for each exec beside its state, so each gets a copy of it.
+    let own = directory.path().join(&name);
     let deadline = Instant::now().checked_add(request.timeout);
-    let started = start(directory, &container, &tracker, &request, &process_file);
+    let started = start(directory, &container, &tracker, &request, &own);
     let answer = match started {
         Ok((built, output)) => attend(&built, output, &request, deadline, &tracker, &link),
         Err(failure) => Ok((ExecReply::Failed(failure), Vec::new())),
     };
     // Whatever happened, nothing of the command stays.
     let removed = tracker.remove();
-    let _ = fs::remove_file(&process_file);
+    let _ = fs::remove_dir_all(&own);
     let (reply, output) = answer?;
     write_line(&link, &reply)?;
     (&link).write_all(&output)?;
@@ -86,7 +90,7 @@ struct Target {
     pid: i32,
     /// Held so that the ids above stay the container's.
     _processes: [OwnedFd; 2],
-    cgroup: crate::cgroup::Cgroup,
+    cgroup: Cgroup,
 }
 
 impl Target {
@@ -103,7 +107,7 @@ fn start(
     target: &Target,
     tracker: &Tracker,
     request: &ExecRequest,
-    process_file: &Path,
+    own: &Path,
 ) -> Result<(Built, File), StartFailure> {
     let spec = directory
         .read_spec()
@@ -116,10 +120,7 @@ fn start(
     let mut environment = bundle::environment(&spec, &account);
     environment.retain(|(name, _)| !request.environment.iter().any(|(stronger, _)| stronger == name));
     environment.extend(request.environment.iter().cloned());
-    let mut capabilities = spec.capabilities.resolve();
-    if matches!(target.cgroup.layout(), Layout::V2(_)) {
-        capabilities.remove("CAP_MKNOD");
-    }
+    let capabilities = container_capabilities(&spec, target.cgroup.layout());
     let process = bundle::process(
         &spec,
         &ProcessSpec {
@@ -132,7 +133,10 @@ fn start(
     );
     let text =
         serde_json::to_vec(&process).map_err(|error| runtime_failure("describe the command", error))?;
-    fs::write(process_file, text).map_err(|error| runtime_failure("describe the command", error))?;
+    let process_file = own.join("process.json");
+    copy_state(directory, &spec.id, own)
+        .and_then(|()| fs::write(&process_file, text))
+        .map_err(|error| runtime_failure("describe the command", error))?;
     // There the host's control groups are hidden from libcontainer already.
     let namespace = File::open(format!("/proc/{}/ns/mnt", target.shim))
         .map_err(|error| runtime_failure("open the shim's mount namespace", error))?;
@@ -149,8 +153,15 @@ fn start(
     let payload =
         |report: &OwnedFd| Payload::new(&request.command, &environment, set, InitProcess::None, report);
     let built =
-        build(&join, streams, payload, &Build::Exec { id: &spec.id, directory, process: process_file })?;
+        build(&join, streams, payload, &Build::Exec { id: &spec.id, root: own, process: &process_file })?;
     Ok((built, output))
+}
+
+/// What libcontainer reads of a container: whether it runs, as which process, and where its bundle is.
+fn copy_state(directory: &ContainerDirectory, id: &ContainerId, own: &Path) -> io::Result<()> {
+    let copy = own.join(id.as_str());
+    fs::create_dir_all(&copy)?;
+    fs::copy(directory.oci().join(id.as_str()).join("state.json"), copy.join("state.json")).map(|_| ())
 }
 
 /// Waits for the command's end, its timeout, or the end of whoever asked for it.

@@ -33,6 +33,8 @@ pub(crate) const ACCOUNT_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(crate) const STATE_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub(crate) const CGROUP_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Processes that are in a container's control group together while it is built.
+pub(crate) const PIDS_LIMIT_MIN: u32 = 4;
 pub(crate) const LAYERS_MAX: usize = 500;
 pub(crate) const MOUNTS_MAX: usize = 1000;
 pub(crate) const CONTAINERS_ADOPTED_MAX: usize = 100_000;

@@ -7,7 +7,7 @@ use gantry_types::{CpuUnits, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::capability::CapabilityChanges;
-use crate::limits::{LAYERS_MAX, MOUNTS_MAX};
+use crate::limits::{LAYERS_MAX, MOUNTS_MAX, PIDS_LIMIT_MIN};
 
 /// Names a container on this machine: its directory and its cgroup. Letters, digits, `_`, `.`, `-`; at most 128.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -236,6 +236,8 @@ pub enum SpecError {
     SystemControl(String),
     #[error("the memory reservation of {reservation} bytes is above the limit of {limit}")]
     Reservation { reservation: u64, limit: u64 },
+    #[error("a limit of {0} processes is below the {PIDS_LIMIT_MIN} that starting a container takes")]
+    PidsLimit(u32),
     #[error("mount option {0:?} of a tmpfs is not allowed")]
     TmpfsOption(String),
 }
@@ -279,6 +281,9 @@ impl ContainerSpec {
         for (name, value) in &self.system_controls {
             check_system_control(name)?;
             check_nul("a system control", value)?;
+        }
+        if let Some(limit) = self.pids_limit.filter(|limit| *limit < PIDS_LIMIT_MIN) {
+            return Err(SpecError::PidsLimit(limit));
         }
         match (self.memory_reservation_bytes, self.memory_limit_bytes) {
             (Some(reservation), Some(limit)) if reservation > limit => {

@@ -39,7 +39,8 @@ fn a_specification_survives_its_file() {
 #[test]
 fn what_can_be_known_wrong_is_refused_before_anything_is_made() {
     type Change = fn(&mut ContainerSpec);
-    let cases: [(Change, &str); 14] = [
+    let cases: [(Change, &str); 15] = [
+        (|spec| spec.pids_limit = Some(3), "a limit of 3 processes"),
         (|spec| spec.task = TaskId::from("../up"), "task id \"../up\""),
         (|spec| spec.layers.clear(), "between 1 and 500 layers, not 0"),
         (|spec| spec.layers[0] = PathBuf::from("/a/../b"), "layer \"/a/../b\""),

@@ -1,6 +1,6 @@
 //! A container's directory: what it was asked to be, who its shim is, how it ended.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -93,11 +93,24 @@ impl ContainerDirectory {
     pub(crate) fn read_exit(&self) -> io::Result<ExitRecord> {
         read_json(&self.0.join("exit.json"))
     }
+    /// Takes the room on the disk that the exit record will need, while there is some.
+    pub(crate) fn reserve_exit(&self) -> io::Result<()> {
+        fs::write(self.0.join(EXIT_DRAFT), [b' '; EXIT_RECORD_BYTES])
+    }
+    /// Written in place and cut to size, so that a full disk cannot lose it; then given its name, whole.
     pub(crate) fn write_exit(&self, record: &ExitRecord) -> io::Result<()> {
-        write_json(&self.0.join("exit.json"), record)
+        let text = serde_json::to_vec(record)?;
+        let draft = self.0.join(EXIT_DRAFT);
+        let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(&draft)?;
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)?;
+        fs::rename(&draft, self.0.join("exit.json"))
     }
 }
 
+const EXIT_DRAFT: &str = "exit.draft";
+/// Messages of failed starts may make it longer; those are told to the node at once.
+const EXIT_RECORD_BYTES: usize = 4096;
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {

@@ -76,6 +76,13 @@ impl Layout {
     }
 }
 
+/// The mount point of a hierarchy of either version, from a line of mountinfo.
+pub(crate) fn hierarchy_mount_point(line: &str) -> Option<PathBuf> {
+    let (before, after) = line.split_once(" - ")?;
+    let kind = after.split(' ').next()?;
+    matches!(kind, "cgroup" | "cgroup2").then(|| before.split(' ').nth(4).map(unescape))?
+}
+
 /// The kernel writes spaces in mount points as `\040`.
 fn unescape(text: &str) -> PathBuf {
     PathBuf::from(text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))

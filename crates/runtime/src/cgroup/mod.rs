@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-pub(crate) use layout::{Controller, Layout};
+pub(crate) use layout::{Controller, Layout, hierarchy_mount_point};
 pub(crate) use settings::{Devices, Limits};
 pub use stats::CgroupStats;
 

@@ -37,7 +37,8 @@ pub(crate) enum Build<'a> {
     /// Another process in a container that runs, described by a file.
     Exec {
         id: &'a ContainerId,
-        directory: &'a ContainerDirectory,
+        /// Where libcontainer finds the container's state.
+        root: &'a Path,
         process: &'a Path,
     },
 }
@@ -145,7 +146,7 @@ fn run(
     })?;
     match what {
         Build::Container { id, directory } => {
-            let mut container = base(id, directory, streams, payload)
+            let mut container = base(id, &directory.oci(), streams, payload)
                 .and_then(|base| {
                     base.as_init(directory.bundle())
                         .with_systemd(false)
@@ -159,7 +160,7 @@ fn run(
             container.start().map_err(|error| explain(&error))?;
             Ok(pid.as_raw())
         }
-        Build::Exec { id, directory, process } => base(id, directory, streams, payload)
+        Build::Exec { id, root, process } => base(id, root, streams, payload)
             .and_then(|base| {
                 base.as_tenant().with_process(Some(process)).with_detach(true).as_sibling(true).build()
             })
@@ -170,12 +171,12 @@ fn run(
 
 fn base(
     id: &ContainerId,
-    directory: &ContainerDirectory,
+    root: &Path,
     streams: StandardStreams,
     payload: Payload,
 ) -> Result<ContainerBuilder, LibcontainerError> {
     ContainerBuilder::new(id.to_string(), SyscallType::Linux)
-        .with_root_path(directory.oci())?
+        .with_root_path(root)?
         .with_stdin(streams.stdin)
         .with_stdout(streams.stdout)
         .with_stderr(streams.stderr)

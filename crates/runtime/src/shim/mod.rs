@@ -6,7 +6,9 @@ mod overlay;
 mod prepare;
 mod supervise;
 
-pub(crate) use prepare::{detach_from_starter, output_pipe, resolve_account, take_link};
+pub(crate) use prepare::{
+    container_capabilities, detach_from_starter, output_pipe, resolve_account, take_link,
+};
 pub(crate) use supervise::send_signal;
 
 use std::ffi::OsString;
@@ -67,13 +69,20 @@ fn run(
         cgroup: group.clone(),
     };
     directory.write_shim(&record)?;
+    directory.reserve_exit()?;
 
-    match prepare::start(directory, &group, &pinned.group, open_sink) {
-        Ok(started) => {
-            let started_at = Timestamp::now();
-            record.container = ProcessIdentity::of(started.pid).ok();
-            record.started_at = Some(started_at);
-            directory.write_shim(&record)?;
+    let started = prepare::start(directory, &group, &pinned.group, open_sink).and_then(|started| {
+        let started_at = Timestamp::now();
+        record.container = ProcessIdentity::of(started.pid).ok();
+        record.started_at = Some(started_at);
+        // A container that nobody could find again must not run: an error here ends it, with its group.
+        directory
+            .write_shim(&record)
+            .map_err(|error| runtime_failure("write down that the container runs", error))?;
+        Ok((started, started_at))
+    });
+    match started {
+        Ok((started, started_at)) => {
             let reply =
                 Reply::Started { pid: started.pid, started_at, unenforced: started.unenforced.clone() };
             // The node may have died meanwhile; the next one finds the container by its directory.
@@ -83,9 +92,9 @@ fn run(
         }
         Err(failure) => {
             let removed = pinned.group.remove();
-            directory.write_exit(&never_started(failure.clone()))?;
+            let written = directory.write_exit(&never_started(failure.clone()));
             let _ = write_line(&link, &Reply::Failed(failure));
-            removed
+            removed.and(written)
         }
     }
 }

@@ -119,14 +119,29 @@ pub(super) fn hide_cgroups(
         };
         views.push((kept, target));
     }
-    match unmount("/sys/fs/cgroup", UnmountFlags::DETACH) {
-        // Nothing is mounted there: each hierarchy is elsewhere.
-        Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-        Err(error) => return Err(failure("hide the host's control groups", error)),
+    // Usually one mount that holds all others; a hierarchy that is mounted elsewhere goes too.
+    unmount_hierarchy(Path::new("/sys/fs/cgroup"))?;
+    for elsewhere in hierarchies().filter(|path| !path.starts_with(directory.cgroup_mounts())) {
+        unmount_hierarchy(&elsewhere)?;
     }
     mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MountFlags::RDONLY, c"size=4k,mode=755")
         .map_err(|error| failure("hide the host's control groups", error))?;
     Ok(views)
+}
+
+fn unmount_hierarchy(path: &Path) -> Result<(), StartFailure> {
+    match unmount(path, UnmountFlags::DETACH) {
+        // Not a mount point, or gone with another.
+        Ok(()) | Err(Errno::INVAL | Errno::NOENT) => Ok(()),
+        Err(error) => Err(failure("hide the host's control groups", error)),
+    }
+}
+
+/// Where hierarchies of either version are mounted.
+fn hierarchies() -> impl Iterator<Item = PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let paths: Vec<PathBuf> = mounts.lines().filter_map(crate::cgroup::hierarchy_mount_point).collect();
+    paths.into_iter()
 }
 
 fn failure(attempted: &str, error: impl std::fmt::Display) -> StartFailure {

@@ -1,5 +1,6 @@
 //! From a started shim to a running container.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +13,7 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use super::builder::{Build, Built, StandardStreams, build};
 use super::{overlay, runtime_failure};
 use crate::bundle::{self, ProcessSpec};
-use crate::capability::capability_set;
+use crate::capability::{capability_set, held};
 use crate::cgroup::{Cgroup, Devices, Layout, Limits};
 use crate::container::accounts::{self, Account};
 use crate::container::payload::{InitProcess, Payload};
@@ -88,11 +89,7 @@ pub(super) fn start(
         )
     })?;
     let environment = bundle::environment(&spec, &account);
-    let mut capabilities = spec.capabilities.resolve();
-    if matches!(pinned.layout(), Layout::V2(_)) {
-        // Device rules are programs on version 2, which are not loaded: so no devices can be made.
-        capabilities.remove("CAP_MKNOD");
-    }
+    let capabilities = container_capabilities(&spec, pinned.layout());
     let process = ProcessSpec {
         account: &account,
         command: &spec.command,
@@ -120,8 +117,24 @@ pub(super) fn start(
     let init = if spec.init_process { InitProcess::Ours } else { InitProcess::None };
     let set = capability_set(&capabilities);
     let payload = |report: &OwnedFd| Payload::new(&spec.command, &environment, set, init, report);
-    let Built { pid, pidfd } = build(&join, streams, payload, &Build::Container { id: &spec.id, directory })?;
+    let built = build(&join, streams, payload, &Build::Container { id: &spec.id, directory });
+    let Built { pid, pidfd } = built.map_err(|failure| {
+        if pinned.oom_kills() == 0 {
+            return failure;
+        }
+        let message = format!("{failure}: the memory limit is too small to start the container");
+        StartFailure::new(StartFailureKind::OutOfMemory, message)
+    })?;
     Ok(StartedContainer { pid, pidfd, stdout, stderr, sink, unenforced })
+}
+
+/// Device rules are programs on version 2, which are not loaded: so no devices can be made there.
+pub(crate) fn container_capabilities(spec: &ContainerSpec, layout: &Layout) -> BTreeSet<String> {
+    let mut capabilities = spec.capabilities.resolve(held());
+    if matches!(layout, Layout::V2(_)) {
+        capabilities.remove("CAP_MKNOD");
+    }
+    capabilities
 }
 
 /// The account in the container that `user` names.

@@ -49,9 +49,9 @@ pub(super) fn supervise(
     }
     output.drain();
     let record = end(&started.pidfd, group, started_at, output.lines_lost, &killer)?;
-    directory.write_exit(&record)?;
+    let written = directory.write_exit(&record);
     clients.announce(&Reply::Exited(record));
-    group.remove()
+    group.remove().and(written)
 }
 
 /// What was asked of the container's life.

@@ -36,7 +36,19 @@ fn a_command_runs_beside_the_program() {
     let _started = machine.start(&spec);
     let exec = |request: &ExecRequest| machine.runtime.exec(&spec.id, request).unwrap();
 
+    let files = || {
+        let directory = machine.config.state_directory.join(spec.id.as_str());
+        let names = |path: &std::path::Path| {
+            std::fs::read_dir(path).unwrap().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let mut all = names(&directory);
+        all.extend(names(&directory.join("oci").join(spec.id.as_str())));
+        all.sort();
+        all
+    };
+    let before = files();
     let result = exec(&request(&["/bin/program", "say", "well"]));
+    assert_eq!(files(), before, "an exec leaves nothing behind");
     let expected = ExecResult {
         exit_code: Some(0),
         timed_out: false,

@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("lifecycle::an_init_forwards_signals_and_reaps", an_init_forwards_signals_and_reaps),
     ("lifecycle::ids_are_used_once_and_deletes_repeat", ids_are_used_once_and_deletes_repeat),
     ("lifecycle::a_watch_made_late_tells_the_end", a_watch_made_late_tells_the_end),
+    ("lifecycle::an_end_on_a_full_disk_is_recorded", an_end_on_a_full_disk_is_recorded),
     ("lifecycle::a_killed_shim_takes_its_container_along", a_killed_shim_takes_its_container_along),
 ];
 
@@ -194,6 +195,40 @@ fn a_watch_made_late_tells_the_end() {
     assert_eq!(machine.runtime.watch(&spec.id).unwrap().wait(PATIENCE), Some(record.clone()));
     assert_eq!(machine.runtime.exit_record(&spec.id), Some(record));
     assert!(machine.runtime.signal(&spec.id, StopSignal::TERM).is_err());
+}
+
+fn an_end_on_a_full_disk_is_recorded() {
+    let machine = Machine::new();
+    let disk = machine.directory.join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    std::thread::scope(|scope| {
+        // The small disk is mounted for this thread and what it starts.
+        let thread = scope.spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+            use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+            mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).unwrap();
+            mount("tmpfs", &disk, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
+            let mut config = machine.config.clone();
+            config.state_directory = disk.join("containers");
+            let runtime = gantry_runtime::Runtime::new(config).unwrap();
+            let spec = machine.spec(&["fill-after-signal", "/file", "7"]);
+            let mut started = runtime.start(&spec).unwrap();
+            machine.wait_for_line(&spec, "ready");
+            runtime.signal(&spec.id, StopSignal::number(10).unwrap()).unwrap();
+            let record = started.exit.wait(PATIENCE).unwrap();
+            assert_eq!((record.exit_code, &record.error), (Some(7), &None));
+            assert_eq!(runtime.exit_record(&spec.id), Some(record));
+            // Full as it is, the next one is refused with a reason, and room comes back.
+            let next = machine.spec(&["exit", "0"]);
+            let error = runtime.start(&next).unwrap_err().to_string();
+            assert!(error.contains("No space left on device"), "{error}");
+            runtime.delete(&spec.id).unwrap();
+            let mut started = runtime.start(&next).unwrap();
+            assert_eq!(started.exit.wait(PATIENCE).unwrap().exit_code, Some(0));
+            runtime.delete(&next.id).unwrap();
+        });
+        thread.join().unwrap();
+    });
 }
 
 fn a_killed_shim_takes_its_container_along() {
