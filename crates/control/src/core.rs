@@ -88,15 +88,24 @@ impl Core {
     fn begin(&mut self, view: &View, now: Timestamp) {
         if self.started_at.is_none() {
             self.started_at = Some(now);
-            self.registrations = Registrations::scan(view);
-            self.placer.rebuild(view);
+            self.rebuild(view);
             self.queue.mark(Unit::Sweep);
         }
+    }
+
+    /// The indexes over all records.
+    fn rebuild(&mut self, view: &View) {
+        self.registrations = Registrations::scan(view);
+        self.placer.rebuild(view);
     }
 
     fn take(&mut self, view: &View, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
         match event {
             Event::Changed(keys) => keys.iter().for_each(|key| self.trigger(view, key)),
+            Event::ChangesMissed => {
+                self.rebuild(view);
+                self.mark_everything(view);
+            }
             Event::Committed(id, revision) => self.queue.committed(id, revision),
             Event::NotCommitted(id, failure) => {
                 if let Some(commit) = self.queue.failed(id, failure, now) {

@@ -131,6 +131,11 @@ impl<'v, 'a> Work<'v, 'a> {
         }
     }
 
+    /// How many tasks shall stay healthy. A service that is being deleted has no minimum.
+    pub(crate) fn minimum(&self) -> u32 {
+        if self.desired() == 0 { 0 } else { self.service.minimum_healthy() }
+    }
+
     /// Wanted tasks by their place in the view, after what this plan did so far.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = usize> {
         (0..self.conditions.len()).filter(|index| self.conditions[*index] != Condition::Leaving)
@@ -180,14 +185,10 @@ fn decide(work: &Work<'_, '_>) -> Decision {
             Some(Member { index, current: work.is_current(index), rank: rank(condition)?, zone: zone(index) })
         })
         .collect();
-    // A service that is being deleted has no minimum.
-    let (minimum, maximum) = match work.desired() {
-        0 => (0, 0),
-        _ => (work.service.minimum_healthy(), work.service.maximum()),
-    };
+    let maximum = if work.desired() == 0 { 0 } else { work.service.maximum() };
     let limits = Limits {
         desired: work.desired() as usize,
-        minimum: minimum as usize,
+        minimum: work.minimum() as usize,
         maximum: maximum as usize,
         rollout: if verdict::is_stalled(work) { Rollout::Stalled } else { Rollout::Proceeds },
     };
@@ -199,14 +200,14 @@ fn stop_tasks(work: &mut Work<'_, '_>, decision: &Decision) {
     let mut relies = false;
     for &index in &decision.stop {
         // The task, each of its targets that leaves, and once the checks of the healthy tasks that a stop relies on.
-        let checks = if relies { 0 } else { Policy::RELIED_MAX };
+        let checks = if relies { 0 } else { Policy::RELIED_OPERATIONS_MAX };
         if !work.has_room(1 + work.task(index).registrations.len() + checks) {
             break;
         }
         let condition = std::mem::replace(&mut work.conditions[index], Condition::Leaving);
         if condition == Condition::Healthy && !relies {
             relies = true;
-            work.reserved = Policy::RELIED_MAX;
+            work.reserved = Policy::RELIED_OPERATIONS_MAX;
         }
         let task = work.task(index);
         let reason = match &condition {
@@ -231,15 +232,19 @@ fn stop_tasks(work: &mut Work<'_, '_>, decision: &Decision) {
     }
 }
 
-/// A healthy task is stopped because others are healthy: the commit conflicts if one of them ends first.
+/// A healthy task is stopped because others are healthy: the commit conflicts if one of those is not any more.
 fn check_relied(work: &mut Work<'_, '_>) {
     let healthy =
         work.conditions.iter().enumerate().filter(|(_, condition)| **condition == Condition::Healthy);
-    let checks: Vec<Change> = healthy
-        .take(Policy::RELIED_MAX)
-        .map(|(index, _)| &work.view.tasks[index].task)
-        .map(|task| Change::check(task.key(), task.revision))
-        .collect();
+    let relied = healthy.take(work.minimum() as usize).map(|(index, _)| &work.view.tasks[index]);
+    let mut checks = Vec::new();
+    for each in relied {
+        if checks.len() + 1 + each.targets.len() > Policy::RELIED_OPERATIONS_MAX {
+            break;
+        }
+        checks.push(Change::check(each.task.key(), each.task.revision));
+        checks.extend(each.targets.iter().map(|target| Change::check(target.key(), target.revision)));
+    }
     work.batch.extend(checks);
     work.reserved = 0;
 }

@@ -32,8 +32,9 @@ impl Policy {
     pub const FAILURES_TOLD: u32 = 3;
     /// A task that could not be placed is tried again after this time at the latest.
     pub const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(30);
-    /// A stop relies on at most so many healthy tasks by checking them; beyond that, one that ended meanwhile is a small part.
-    pub const RELIED_MAX: usize = 32;
+    /// The checks of the healthy tasks and targets that a stop relies on are at most so many; in a service so large that there
+    /// would be more, one that fails in the same moment is a small part.
+    pub const RELIED_OPERATIONS_MAX: usize = 40;
 
     /// How long to wait after the `failures`-th failed start in a row: the first is repeated at once, then 1 s, doubling.
     pub fn backoff(failures: u32, max: Duration) -> Duration {
