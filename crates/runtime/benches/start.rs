@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gantry_runtime::{
-    CapabilityChanges, ContainerId, ContainerSpec, Network, OutputSink, OutputTarget, RootAccess, Runtime,
-    RuntimeConfig, Stream, TaskSpec,
+    CapabilityChanges, ContainerId, ContainerSpec, ExecRequest, Network, OutputSink, OutputTarget,
+    RootAccess, Runtime, RuntimeConfig, Stream, TaskSpec,
 };
 use gantry_types::{CpuUnits, TaskId, Timestamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -74,6 +74,7 @@ fn bench() {
     } else {
         println!("runc is not installed: no comparison");
     }
+    bench.joined_and_executed();
     bench.at_once();
     bench.shim_memory();
     bench.runtime.delete_instance().expect("nothing runs any more");
@@ -162,6 +163,42 @@ impl Bench {
         self.runtime.delete(&spec.id).expect("deleted");
         self.runtime.delete_task(&spec.task).expect("deleted");
         Times { started, first_byte, whole }
+    }
+
+    /// As tasks are: in a network namespace that is there before. And commands in a running container.
+    fn joined_and_executed(&self) {
+        let owner = self.spec("owner", &["wait"]);
+        let mut output = self.prepare(&owner);
+        let running = self.runtime.start(&owner).expect("a container");
+        output.read_exact(&mut [0]).expect("a byte");
+        let (mut started, mut executed) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let mut spec = self.spec(&format!("joined{round}"), &["hello"]);
+            spec.network = Network::Namespace(PathBuf::from(format!("/proc/{}/ns/net", running.pid)));
+            let mut output = self.prepare(&spec);
+            let began = Instant::now();
+            self.runtime.start(&spec).expect("a container").exit.wait(PATIENCE).expect("an end");
+            started.push(began.elapsed());
+            output.read_exact(&mut [0]).expect("a byte");
+            self.runtime.delete(&spec.id).expect("deleted");
+            self.runtime.delete_task(&spec.task).expect("deleted");
+            let request = ExecRequest {
+                command: vec!["/bin/program".to_owned()],
+                environment: Vec::new(),
+                user: None,
+                working_directory: None,
+                timeout: PATIENCE,
+                output_bytes_max: 100,
+            };
+            let began = Instant::now();
+            let result = self.runtime.exec(&owner.id, &request).expect("an exec");
+            executed.push(began.elapsed());
+            assert_eq!(result.output, b"hello\n");
+        }
+        self.runtime.delete(&owner.id).expect("deleted");
+        self.runtime.delete_task(&owner.task).expect("deleted");
+        report("gantry: whole life, network namespace joined", started);
+        report("gantry: exec, to its end", executed);
     }
 
     /// The time until all of fifty have said something, and until all calls returned.

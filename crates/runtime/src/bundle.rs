@@ -35,8 +35,6 @@ pub(crate) fn config(
     process: &ProcessSpec<'_>,
     cgroup_views: &[(PathBuf, PathBuf)],
 ) -> Value {
-    let sysctl: serde_json::Map<String, Value> =
-        spec.system_controls.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     json!({
         "ociVersion": "1.0.2",
         "hostname": hostname(spec),
@@ -47,7 +45,7 @@ pub(crate) fn config(
             "namespaces": namespaces(&spec.network),
             "maskedPaths": MASKED_PATHS,
             "readonlyPaths": READ_ONLY_PATHS,
-            "sysctl": sysctl,
+            "sysctl": system_controls(spec),
         },
     })
 }
@@ -108,6 +106,16 @@ fn namespaces(network: &Network) -> Vec<Value> {
         Network::Host => {}
     }
     namespaces
+}
+
+/// As with Docker, any user may listen on any port of a network namespace that is not the machine's.
+fn system_controls(spec: &ContainerSpec) -> serde_json::Map<String, Value> {
+    let mut controls = serde_json::Map::new();
+    if spec.network != Network::Host {
+        controls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), json!("0"));
+    }
+    controls.extend(spec.system_controls.iter().map(|(name, value)| (name.clone(), json!(value))));
+    controls
 }
 
 fn rlimits(spec: &ContainerSpec) -> Vec<Value> {

@@ -1,18 +1,21 @@
 //! One more process in a running container: health checks, and whatever else is asked from outside.
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Incoming, LineBuffer, write_line};
 use crate::error::{ExecError, StartFailure};
-use crate::limits::EXEC_GRACE;
+use crate::limits::{EXEC_GRACE, KILL_TIMEOUT};
 use crate::runtime::Runtime;
 use crate::spec::{ContainerId, SpecError, check_environment, check_nul};
 use crate::state::ContainerDirectory;
+use crate::watch::wait_readable;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecRequest {
@@ -95,8 +98,12 @@ pub(crate) fn exec(
     let (link, mut supervisor) =
         runtime.spawn(runtime.exec_command(), &directory).map_err(io("start the command's supervisor"))?;
     let answer = converse(&link, request);
-    // It ends after its answer, or has no more use: then its children are killed with it.
-    if answer.is_err() {
+    // When nobody listens any more the supervisor kills what it started, and ends.
+    drop(link);
+    let pid = i32::try_from(supervisor.id()).ok().and_then(Pid::from_raw);
+    let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let ended = pidfd.is_some_and(|pidfd| wait_readable(pidfd.as_fd(), KILL_TIMEOUT).unwrap_or(false));
+    if !ended {
         let _ = supervisor.kill();
     }
     let _ = supervisor.wait();

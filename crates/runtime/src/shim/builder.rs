@@ -16,7 +16,9 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::libc;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, waitpid,
+};
 use serde::{Deserialize, Serialize};
 
 use super::runtime_failure;
@@ -138,6 +140,9 @@ fn run(
     what: &Build<'_>,
 ) -> Result<i32, StartFailure> {
     default_signals();
+    // Without the shim nobody wants the container. The container's own processes see to that themselves.
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| runtime_failure("bind the container's builder to its shim", error))?;
     join.enter().map_err(|error| {
         StartFailure::new(
             StartFailureKind::Cgroup,

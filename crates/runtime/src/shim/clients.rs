@@ -83,20 +83,21 @@ impl Client {
     /// False when the connection is over. Replies are far smaller than a socket's buffer, so one that does not fit
     /// belongs to a client that never reads.
     fn serve(&mut self, act: &mut impl FnMut(&Request) -> Result<(), rustix::io::Errno>) -> bool {
-        match self.buffer.read(&self.stream) {
-            Ok(Incoming::Message(Request::Watch)) => {
-                self.watches = true;
-                true
+        loop {
+            match self.buffer.read(&self.stream) {
+                Ok(Incoming::Message(Request::Watch)) => self.watches = true,
+                Ok(Incoming::Message(request)) => {
+                    let reply = match act(&request) {
+                        Ok(()) => Reply::Done,
+                        Err(error) => Reply::Refused { errno: error.raw_os_error() },
+                    };
+                    if write_line(&self.stream, &reply).is_err() {
+                        return false;
+                    }
+                }
+                Ok(Incoming::Pending) => return true,
+                Ok(Incoming::Closed) | Err(_) => return false,
             }
-            Ok(Incoming::Message(request)) => {
-                let reply = match act(&request) {
-                    Ok(()) => Reply::Done,
-                    Err(error) => Reply::Refused { errno: error.raw_os_error() },
-                };
-                write_line(&self.stream, &reply).is_ok()
-            }
-            Ok(Incoming::Pending) => true,
-            Ok(Incoming::Closed) | Err(_) => false,
         }
     }
 }

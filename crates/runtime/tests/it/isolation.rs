@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("isolation::mounts_are_read_only_or_writable_as_asked", mounts_are_read_only_or_writable_as_asked),
     ("isolation::layers_are_stacked_and_never_written", layers_are_stacked_and_never_written),
+    ("isolation::kernel_parameters_are_the_namespaces_own", kernel_parameters_are_the_namespaces_own),
     ("isolation::a_network_namespace_is_joined_by_path", a_network_namespace_is_joined_by_path),
     ("isolation::a_container_sees_its_own_control_groups", a_container_sees_its_own_control_groups),
 ];
@@ -155,6 +156,24 @@ fn mounts_are_read_only_or_writable_as_asked() {
     assert_eq!(with(&["write", "/dev/shm/file", "x"]), ["written"]);
     assert_eq!(with(&["write", "/writable/file", "from inside"]), ["written"]);
     assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "from inside");
+}
+
+fn kernel_parameters_are_the_namespaces_own() {
+    let machine = Machine::new();
+    let read = |name: &str, controls: &[(&str, &str)]| {
+        let mut spec = machine.spec(&["read", &format!("/proc/sys/{}", name.replace('.', "/"))]);
+        spec.user = "app".to_owned();
+        spec.system_controls =
+            controls.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        machine.said(&spec)
+    };
+    let ports = "net.ipv4.ip_unprivileged_port_start";
+    let hosts = || fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let before = hosts();
+    assert_eq!(read(ports, &[]), ["0"]);
+    assert_eq!(read(ports, &[(ports, "443")]), ["443"]);
+    assert_eq!(read("kernel.msgmax", &[("kernel.msgmax", "4096")]), ["4096"]);
+    assert_eq!(hosts(), before);
 }
 
 fn layers_are_stacked_and_never_written() {
