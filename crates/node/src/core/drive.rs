@@ -1,20 +1,23 @@
 //! Events into states, and states forward as far as they go.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gantry_domain::assignment::{StopCause, TaskSpec};
-use gantry_domain::task::{HealthStatus, StopCode};
-use gantry_domain::task_definition::{ContainerDefinition, DependencyCondition};
+use gantry_domain::assignment::{TaskSpec, VpcSpec};
+use gantry_domain::task::HealthStatus;
+use gantry_domain::task_definition::{ContainerDefinition, DependencyCondition, NetworkMode};
 use gantry_link::{TaskName, ToNode};
 use gantry_types::{ContainerName, Timestamp, VpcId};
 
-use super::event::{Effect, Event, Exit, Found};
-use super::health::HealthMachine;
+use super::event::{Effect, Event};
+use super::outcome::{exited, fail_to_start, image_ready, network_ready, started};
 use super::report::{container_health, report};
 use super::state::{ContainerPhase, ContainerState, NetworkPhase, State, TaskState};
 
 /// How long a container waits for what it depends on, unless `startTimeout` says otherwise.
 const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(180);
+/// How long a task waits for its VPC. `control` sends it first, so this only ends waits that would never end.
+const VPC_WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl State {
     /// Takes an event; gives what shall be done, in order.
@@ -24,13 +27,7 @@ impl State {
             Event::Linked => self.report_all(&mut effects),
             Event::Control(message) => self.control(message, now, &mut effects),
             Event::NetworkReady { task, result } => {
-                self.with(&task, now, &mut effects, |task| match result {
-                    Ok(()) => task.network = NetworkPhase::Ready,
-                    Err(error) => {
-                        task.network = NetworkPhase::Failed;
-                        fail_to_start(task, format!("ResourceInitializationError: {error}"), now);
-                    }
-                })
+                self.with(&task, now, &mut effects, |task| network_ready(task, result, now));
             }
             Event::ImageReady { task, container, result } => {
                 self.with_container(&task, &container, now, &mut effects, |task, index| {
@@ -72,7 +69,14 @@ impl State {
             ToNode::Vpc(spec) => {
                 self.leaving_vpcs.remove(&spec.vpc);
                 self.vpcs.insert(spec.vpc.clone(), (*spec).clone());
+                let waits = |task: &&TaskState| {
+                    task.network == NetworkPhase::Waiting && task.vpc() == Some(&spec.vpc)
+                };
+                let waiting: Vec<TaskName> = self.tasks.values().filter(waits).map(TaskState::name).collect();
                 effects.push(Effect::Vpc(spec));
+                for name in waiting {
+                    self.with(&name, now, effects, |_| {});
+                }
             }
             ToNode::RemoveVpc(id) => {
                 self.leaving_vpcs.insert(id);
@@ -105,7 +109,15 @@ impl State {
         }
         self.tasks.insert(name.clone(), task);
         effects.push(Effect::Persist(name.clone()));
-        self.with(&name, now, effects, |_| {});
+        self.with(&name, now, effects, |task| match task.spec.network_mode {
+            NetworkMode::Awsvpc => {}
+            mode @ (NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None) => {
+                let reason = format!(
+                    "ResourceInitializationError: the network mode {mode} is not supported yet: use awsvpc"
+                );
+                fail_to_start(task, reason, now);
+            }
+        });
     }
 
     fn forget(&mut self, name: &TaskName, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -153,7 +165,7 @@ impl State {
         let before = lasting(task);
         change(task);
         let mut driven = Vec::new();
-        drive(task, now, &mut driven);
+        drive(task, &self.vpcs, now, &mut driven);
         if lasting(task) != before {
             effects.push(Effect::Persist(name.clone()));
         }
@@ -173,11 +185,7 @@ impl State {
 
     fn remove_left_vpcs(&mut self, effects: &mut Vec<Effect>) {
         let tasks = &self.tasks;
-        let used = |id: &VpcId| {
-            tasks
-                .values()
-                .any(|task| task.spec.interface.as_ref().is_some_and(|interface| interface.vpc == *id))
-        };
+        let used = |id: &VpcId| tasks.values().any(|task| task.vpc() == Some(id));
         let gone: Vec<VpcId> = self.leaving_vpcs.iter().filter(|id| !used(id)).cloned().collect();
         for id in gone {
             self.leaving_vpcs.remove(&id);
@@ -188,96 +196,17 @@ impl State {
     }
 }
 
-/// What must survive the node: whatever disk and shims cannot tell.
-fn lasting(task: &TaskState) -> (bool, bool, bool, Option<Timestamp>, Vec<(bool, Option<String>)>) {
-    let containers = task
-        .containers
-        .iter()
-        .map(|container| (container.phase == ContainerPhase::Stopped, container.image_digest.clone()));
-    (task.stopping, task.forget, task.cause.is_some(), task.started_at, containers.collect())
-}
-
-fn image_ready(task: &mut TaskState, index: usize, result: Result<String, String>, now: Timestamp) {
-    let container = &mut task.containers[index];
-    if container.phase != ContainerPhase::Pulling {
-        return;
-    }
-    match result {
-        Ok(digest) => {
-            container.phase = ContainerPhase::Pulled;
-            container.image_digest = Some(digest);
-            if task.containers.iter().all(|each| each.image_digest.is_some()) {
-                task.pull_stopped_at = Some(now);
-            }
-        }
-        Err(error) => {
-            let reason = format!("CannotPullContainerError: {error}");
-            container.reason = Some(reason.clone());
-            container.phase = ContainerPhase::Stopped;
-            fail_to_start(task, reason, now);
-        }
-    }
-}
-
-fn started(
-    task: &mut TaskState,
-    index: usize,
-    result: Result<super::event::StartedContainer, String>,
-    now: Timestamp,
-) {
-    let check = task.spec.containers[index].health_check.clone();
-    let container = &mut task.containers[index];
-    if container.phase != ContainerPhase::Starting {
-        return;
-    }
-    match result {
-        Ok(start) => {
-            container.phase = ContainerPhase::Running;
-            container.runtime_id = Some(start.runtime_id);
-            container.health = check.map(|check| HealthMachine::new(&check, start.at));
-        }
-        Err(error) => {
-            container.reason = Some(error.clone());
-            container.phase = ContainerPhase::Stopped;
-            fail_to_start(task, error, now);
-        }
-    }
-}
-
-fn exited(task: &mut TaskState, index: usize, exit: Exit) {
-    let essential = task.spec.containers[index].essential;
-    let container = &mut task.containers[index];
-    if container.phase == ContainerPhase::Stopped {
-        return;
-    }
-    container.phase = ContainerPhase::Stopped;
-    if exit.out_of_memory {
-        container.reason = Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
-    }
-    let at = exit.at;
-    container.exit = Some(exit);
-    if essential {
-        task.execution_stopped_at.get_or_insert(at);
-        if !task.stopping {
-            task.stopping = true;
-            task.cause = Some(StopCause {
-                code: StopCode::EssentialContainerExited,
-                reason: "Essential container in task exited".to_owned(),
-            });
-        }
-    }
-}
-
-fn fail_to_start(task: &mut TaskState, reason: String, now: Timestamp) {
-    if !task.stopping {
-        task.stopping = true;
-        task.execution_stopped_at.get_or_insert(now);
-        task.cause = Some(StopCause { code: StopCode::TaskFailedToStart, reason });
-    }
+/// What must survive the node: whatever shims and images cannot tell.
+fn lasting(task: &TaskState) -> (bool, bool, bool, Option<Timestamp>, Vec<bool>) {
+    let stopped = task.containers.iter().map(|container| container.phase == ContainerPhase::Stopped);
+    (task.stopping, task.forget, task.cause.is_some(), task.started_at, stopped.collect())
 }
 
 /// Does for a task whatever its state allows now.
-fn drive(task: &mut TaskState, now: Timestamp, effects: &mut Vec<Effect>) {
+fn drive(task: &mut TaskState, vpcs: &BTreeMap<VpcId, VpcSpec>, now: Timestamp, effects: &mut Vec<Effect>) {
+    if !task.stopping {
+        set_up_network(task, vpcs, now, effects);
+    }
     if !task.stopping {
         start_what_can(task, now, effects);
     }
@@ -286,12 +215,31 @@ fn drive(task: &mut TaskState, now: Timestamp, effects: &mut Vec<Effect>) {
     }
 }
 
+fn set_up_network(
+    task: &mut TaskState,
+    vpcs: &BTreeMap<VpcId, VpcSpec>,
+    now: Timestamp,
+    effects: &mut Vec<Effect>,
+) {
+    if task.network == NetworkPhase::Waiting && task.vpc().is_some_and(|vpc| vpcs.contains_key(vpc)) {
+        task.network = NetworkPhase::SettingUp;
+        effects.push(Effect::SetUpNetwork(task.name()));
+    } else if network_deadline(task).is_some_and(|at| at <= now) {
+        let vpc = task.vpc().cloned().unwrap_or_default();
+        let reason = format!("ResourceInitializationError: {vpc} was not made on this machine in time");
+        fail_to_start(task, reason, now);
+    }
+}
+
+/// When a task gives up waiting for its VPC. One whose containers run does not.
+pub(super) fn network_deadline(task: &TaskState) -> Option<Timestamp> {
+    let waits = !task.stopping && task.network == NetworkPhase::Waiting;
+    let runs = task.containers.iter().any(|container| container.phase.is_alive());
+    (waits && !runs).then(|| task.accepted_at + VPC_WAIT_MAX)
+}
+
 fn start_what_can(task: &mut TaskState, now: Timestamp, effects: &mut Vec<Effect>) {
     let name = task.name();
-    if task.network == NetworkPhase::Waiting {
-        task.network = NetworkPhase::SettingUp;
-        effects.push(Effect::SetUpNetwork(name.clone()));
-    }
     for index in 0..task.containers.len() {
         let container = task.spec.containers[index].name.clone();
         match task.containers[index].phase {
@@ -438,33 +386,4 @@ fn has_living_dependents(task: &TaskState, of: &ContainerDefinition) -> bool {
     task.spec.containers.iter().zip(&task.containers).any(|(definition, container)| {
         container.phase.is_alive() && definition.depends_on.iter().any(|each| each.container == of.name)
     })
-}
-
-/// Brings a persisted task in line with what was found of it.
-pub(super) fn resume(task: &mut TaskState, found: Vec<Found>, now: Timestamp) {
-    if task.network != NetworkPhase::Failed && task.spec.interface.is_some() {
-        task.network = NetworkPhase::Waiting;
-    }
-    for (index, found) in found.into_iter().enumerate().take(task.containers.len()) {
-        let check = task.spec.containers[index].health_check.clone();
-        match found {
-            Found::Running(start) => {
-                let container = &mut task.containers[index];
-                container.phase = ContainerPhase::Running;
-                container.runtime_id = Some(start.runtime_id);
-                match (&mut container.health, check) {
-                    (Some(machine), _) => machine.resume(now),
-                    (none, Some(check)) => *none = Some(HealthMachine::new(&check, start.at)),
-                    (None, None) => {}
-                }
-            }
-            Found::Exited(exit) => exited(task, index, exit),
-            Found::Nothing => {
-                let container = &mut task.containers[index];
-                if container.phase != ContainerPhase::Stopped {
-                    container.phase = ContainerPhase::Created;
-                }
-            }
-        }
-    }
 }

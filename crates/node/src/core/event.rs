@@ -53,6 +53,8 @@ pub struct Exit {
     /// 128 + n for a death by signal n; absent when the container never ran.
     pub code: Option<i32>,
     pub out_of_memory: bool,
+    /// What the code does not say, for example that nobody saw the end.
+    pub reason: Option<String>,
     pub at: Timestamp,
 }
 
@@ -66,8 +68,10 @@ pub enum HealthOutcome {
 /// What shall be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Write the task's state to disk before any later effect.
+    /// Write the task's state to disk before anything of it is started, signalled, told as stopped or removed.
     Persist(TaskName),
+    /// Make the task's interface in its VPC, which is known. Doing it twice is harmless, and so is doing it before the task is on
+    /// disk: an interface that belongs to no task is found and removed.
     SetUpNetwork(TaskName),
     PrepareImage {
         task: TaskName,
@@ -107,6 +111,8 @@ pub enum Found {
     /// Its shim lives and so does it.
     Running(StartedContainer),
     Exited(Exit),
+    /// Its program could not be run.
+    FailedToStart(String),
     /// Nothing, or a start that did not get far: it may be started.
     Nothing,
 }

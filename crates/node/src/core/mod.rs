@@ -6,6 +6,7 @@
 mod drive;
 mod event;
 mod health;
+mod outcome;
 mod report;
 mod state;
 

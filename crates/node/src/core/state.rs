@@ -46,7 +46,8 @@ pub struct TaskState {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum NetworkPhase {
-    /// Nothing was done, or a node that was killed may have done it half: setting it up again is harmless.
+    /// The VPC is not known yet; or nothing was done, or a node that was killed may have done it half: setting it up again is
+    /// harmless.
     Waiting,
     SettingUp,
     Ready,
@@ -122,6 +123,9 @@ impl TaskState {
             task: self.spec.task.clone(),
         }
     }
+    pub(super) fn vpc(&self) -> Option<&VpcId> {
+        self.spec.interface.as_ref().map(|interface| &interface.vpc)
+    }
     /// Nothing of it runs, and nothing is on its way that could make it run.
     pub fn is_stopped(&self) -> bool {
         self.stopping
@@ -131,11 +135,12 @@ impl TaskState {
 }
 
 impl State {
-    /// A node after its start, with what it found of its former life.
-    pub fn restore(found: Vec<Restored>, now: Timestamp) -> Self {
-        let mut state = Self::default();
+    /// A node after its start, with what it found of its former life. The first `Tick` goes on where it was.
+    pub fn restore(found: Vec<Restored>, vpcs: Vec<VpcSpec>, now: Timestamp) -> Self {
+        let vpcs = vpcs.into_iter().map(|spec| (spec.vpc.clone(), spec)).collect();
+        let mut state = Self { vpcs, ..Self::default() };
         for mut restored in found {
-            super::drive::resume(&mut restored.task, restored.containers, now);
+            super::outcome::resume(&mut restored.task, restored.containers, now);
             state.tasks.insert(restored.task.name(), restored.task);
         }
         state
@@ -151,11 +156,9 @@ impl State {
     }
     /// When [`super::Event::Tick`] is due.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.tasks
-            .values()
-            .flat_map(|task| task.containers.iter().map(move |c| (task, c)))
-            .filter_map(wake_at)
-            .min()
+        let containers = self.tasks.values().flat_map(|task| task.containers.iter().map(move |c| (task, c)));
+        let networks = self.tasks.values().filter_map(super::drive::network_deadline);
+        containers.filter_map(wake_at).chain(networks).min()
     }
     pub(super) fn remember_forgotten(&mut self, name: TaskName) {
         if self.forgotten.len() >= FORGOTTEN_MAX {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gantry_domain::assignment::{StopOrder, TaskPhase, TaskReport, TaskSpec};
+use gantry_domain::assignment::{InterfaceSpec, StopOrder, TaskPhase, TaskReport, TaskSpec, VpcSpec};
+use gantry_domain::network::Cidr;
 use gantry_domain::task::{HealthStatus, StopCode};
 use gantry_domain::task_definition::{
     ContainerDefinition, ContainerDependency, ContainerHealthCheck, DependencyCondition, LaunchType,
@@ -128,7 +129,7 @@ impl World {
         self.step(Event::Started { task: name(), container: container.into(), result })
     }
     fn exited(&mut self, container: &str, code: i32) -> String {
-        let exit = Exit { code: Some(code), out_of_memory: false, at: self.now };
+        let exit = Exit { code: Some(code), out_of_memory: false, reason: None, at: self.now };
         self.step(Event::Exited { task: name(), container: container.into(), exit })
     }
     fn stop(&mut self) -> String {
@@ -148,7 +149,7 @@ impl World {
 fn a_task_lives_and_is_stopped() {
     let mut world = World::new();
     assert_eq!(world.run(vec![container("web")]), "persist, image web, Preparing");
-    assert_eq!(world.image("web"), "persist, start web, Preparing");
+    assert_eq!(world.image("web"), "start web, Preparing");
     assert_eq!(world.started("web"), "persist, Running");
     assert_eq!(world.run(vec![container("web")]), "", "an order that is repeated changes nothing");
     assert_eq!(world.stop(), "persist, signal web, Stopping");
@@ -214,9 +215,9 @@ fn dependencies_order_the_start_and_reverse_the_stop() {
     let web = after(container("web"), "migrate", DependencyCondition::Success);
     let proxy = after(container("proxy"), "web", DependencyCondition::Start);
     world.run(vec![migrate, web, proxy]);
-    assert_eq!(world.image("proxy"), "persist, Preparing");
-    assert_eq!(world.image("web"), "persist, Preparing");
-    assert_eq!(world.image("migrate"), "persist, start migrate, Preparing");
+    assert_eq!(world.image("proxy"), "Preparing");
+    assert_eq!(world.image("web"), "Preparing");
+    assert_eq!(world.image("migrate"), "start migrate, Preparing");
     assert_eq!(world.started("migrate"), "Preparing");
     assert_eq!(world.exited("migrate", 0), "persist, start web, Preparing");
     assert_eq!(world.started("web"), "start proxy, Preparing");
@@ -297,7 +298,7 @@ fn a_node_that_restarts_goes_on_where_it_was() {
     let task = world.state.task(&name()).expect("it has the task").clone();
     let start = StartedContainer { runtime_id: "t-web".to_owned(), at: world.now };
     let containers = vec![Found::Running(start), Found::Nothing];
-    world.state = State::restore(vec![Restored { task, containers }], world.now);
+    world.state = State::restore(vec![Restored { task, containers }], vec![], world.now);
     assert_eq!(world.step(Event::Linked), "Preparing, reported");
     assert_eq!(world.step(Event::Tick), "image side");
     assert_eq!(world.image("side"), "start side");
@@ -313,4 +314,134 @@ fn what_control_does_not_have_is_removed() {
     let synced = Event::Control(ToNode::Synced { tasks: vec![], vpcs: vec![] });
     assert_eq!(world.step(synced), "persist, signal web, Stopping");
     assert_eq!(world.exited("web", 0), "persist, Stopped, clean");
+}
+
+fn vpc() -> VpcSpec {
+    VpcSpec {
+        region: "r".into(),
+        vpc: "vpc-1".into(),
+        cidr: Cidr::parse("10.0.0.0/16").expect("a range"),
+        dns_address: [10, 0, 0, 2].into(),
+        local_addresses: vec![],
+        groups: Default::default(),
+        members: vec![],
+        names: Default::default(),
+    }
+}
+
+fn interface() -> InterfaceSpec {
+    InterfaceSpec {
+        interface: "eni-1".into(),
+        vpc: "vpc-1".into(),
+        subnet: "subnet-1".into(),
+        subnet_cidr: Cidr::parse("10.0.0.0/20").expect("a range"),
+        address: [10, 0, 0, 4].into(),
+        mac: "0a:00:0a:00:00:04".to_owned(),
+        dns_address: [10, 0, 0, 2].into(),
+        private_dns_name: "ip-10-0-0-4.ec2.internal".to_owned(),
+    }
+}
+
+impl World {
+    fn run_in_vpc(&mut self, containers: Vec<ContainerDefinition>) -> String {
+        let spec = TaskSpec { interface: Some(interface()), ..spec(containers) };
+        self.step(Event::Control(ToNode::Run(Box::new(spec))))
+    }
+    fn network(&mut self, result: Result<(), &str>) -> String {
+        self.step(Event::NetworkReady { task: name(), result: result.map_err(str::to_owned) })
+    }
+    fn reason(&self) -> String {
+        let stop = self.report.as_ref().and_then(|report| report.stop.clone());
+        stop.map(|stop| stop.reason).unwrap_or_default()
+    }
+    /// The node was killed and starts again.
+    fn restart(&mut self, containers: Vec<Found>, vpcs: Vec<VpcSpec>) -> String {
+        let task = self.state.task(&name()).expect("it has the task").clone();
+        self.state = State::restore(vec![Restored { task, containers }], vpcs, self.now);
+        self.step(Event::Tick)
+    }
+    fn running(&self, container: &str) -> Found {
+        Found::Running(StartedContainer { runtime_id: format!("t-{container}"), at: self.now })
+    }
+}
+
+#[test]
+fn the_network_waits_for_its_vpc_and_the_start_for_the_network() {
+    let mut world = World::new();
+    assert_eq!(world.run_in_vpc(vec![container("web")]), "persist, image web, Preparing");
+    assert_eq!(world.image("web"), "Preparing");
+    assert_eq!(world.step(Event::Control(ToNode::Vpc(Box::new(vpc())))), "vpc, network");
+    assert_eq!(world.step(Event::Control(ToNode::Vpc(Box::new(vpc())))), "vpc", "once is enough");
+    assert_eq!(world.network(Ok(())), "start web");
+    assert_eq!(world.started("web"), "persist, Running");
+}
+
+#[test]
+fn a_stop_while_the_vpc_is_not_there_ends_the_task_at_once() {
+    let mut world = World::new();
+    world.run_in_vpc(vec![container("web")]);
+    assert_eq!(world.stop(), "persist, Stopped");
+}
+
+#[test]
+fn a_vpc_that_never_comes_fails_the_task() {
+    let mut world = World::new();
+    world.run_in_vpc(vec![container("web")]);
+    assert_eq!(world.state.wake_at(), Some(world.now + Duration::from_secs(60)));
+    assert_eq!(world.pass(59), "");
+    assert_eq!(world.pass(1), "persist, Stopped");
+    assert_eq!(world.reason(), "ResourceInitializationError: vpc-1 was not made on this machine in time");
+}
+
+#[test]
+fn a_network_that_fails_fails_the_task() {
+    let mut world = World::new();
+    world.step(Event::Control(ToNode::Vpc(Box::new(vpc()))));
+    assert_eq!(world.run_in_vpc(vec![container("web")]), "persist, network, image web, Preparing");
+    assert_eq!(world.network(Err("no link")), "persist, Stopped");
+    assert_eq!(world.reason(), "ResourceInitializationError: no link");
+}
+
+#[test]
+fn a_node_that_restarts_looks_after_the_network_without_stopping_what_runs() {
+    let mut world = World::new();
+    world.step(Event::Control(ToNode::Vpc(Box::new(vpc()))));
+    world.run_in_vpc(vec![container("web")]);
+    world.image("web");
+    world.network(Ok(()));
+    world.started("web");
+    let found = vec![world.running("web")];
+    assert_eq!(world.restart(found, vec![vpc()]), "network, Running");
+    assert_eq!(world.network(Err("no link")), "");
+    assert_eq!(world.exited("web", 0), "persist, Stopped");
+}
+
+#[test]
+fn what_ended_or_failed_while_the_node_was_away_is_told() {
+    let mut world = World::new();
+    world.run(vec![container("web")]);
+    world.image("web");
+    world.started("web");
+    let reason = Some("nobody saw its end".to_owned());
+    let exit = Exit { code: None, out_of_memory: false, reason: reason.clone(), at: world.now };
+    assert_eq!(world.restart(vec![Found::Exited(exit)], vec![]), "Stopped");
+    assert_eq!(world.report.as_ref().and_then(|report| report.containers[0].reason.clone()), reason);
+
+    let mut world = World::new();
+    world.run(vec![container("web")]);
+    world.image("web");
+    assert_eq!(world.restart(vec![Found::FailedToStart("no such file".to_owned())], vec![]), "Stopped");
+    assert_eq!(world.reason(), "CannotStartContainerError: no such file");
+}
+
+#[test]
+fn a_network_mode_that_is_not_served_is_refused_by_name() {
+    let mut world = World::new();
+    let spec = TaskSpec { network_mode: NetworkMode::Host, ..spec(vec![container("web")]) };
+    let said = world.step(Event::Control(ToNode::Run(Box::new(spec))));
+    assert_eq!(said, "persist, persist, Stopped");
+    assert_eq!(
+        world.reason(),
+        "ResourceInitializationError: the network mode host is not supported yet: use awsvpc"
+    );
 }
