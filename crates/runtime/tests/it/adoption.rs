@@ -1,7 +1,8 @@
 //! The node dies; its containers do not notice.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use gantry_runtime::{ContainerSpec, FoundState, StartFailureKind, StopSignal};
 
@@ -16,19 +17,26 @@ pub(crate) const TESTS: &[Test] = &[
         output_without_a_node_neither_blocks_nor_is_lost,
     ),
     ("adoption::an_end_without_a_node_is_recorded", an_end_without_a_node_is_recorded),
+    ("adoption::a_node_killed_at_any_point_of_a_start", a_node_killed_at_any_point_of_a_start),
     ("adoption::what_a_crash_left_half_made_can_be_deleted", what_a_crash_left_half_made_can_be_deleted),
 ];
 
-/// Starts a container from another process and kills that with SIGKILL. Gives back the container's process id.
-fn start_and_kill_the_node(machine: &Machine, spec: &ContainerSpec) -> i32 {
-    let mut node = Command::new("/proc/self/exe")
+/// Another process that starts a container and then waits to be killed.
+fn node(machine: &Machine, spec: &ContainerSpec) -> Child {
+    Command::new("/proc/self/exe")
         .arg("hold")
         .arg(&machine.config.state_directory)
         .arg(&machine.config.cgroup_parent)
         .arg(serde_json::to_string(spec).unwrap())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Kills the node with SIGKILL when its container runs. Gives back the container's process id.
+fn start_and_kill_the_node(machine: &Machine, spec: &ContainerSpec) -> i32 {
+    let mut node = node(machine, spec);
     let mut line = String::new();
     BufReader::new(node.stdout.take().unwrap()).read_line(&mut line).unwrap();
     node.kill().unwrap();
@@ -85,6 +93,27 @@ fn an_end_without_a_node_is_recorded() {
     wait_until("the record of the end", || machine.runtime.exit_record(&spec.id).is_some());
     let record = machine.runtime.exit_record(&spec.id).unwrap();
     assert_eq!((record.exit_code, record.error), (Some(3), None));
+}
+
+fn a_node_killed_at_any_point_of_a_start() {
+    let machine = Machine::new();
+    for round in 0..40 {
+        let spec = machine.spec(&["wait"]);
+        let mut node = node(&machine, &spec);
+        let directory = machine.config.state_directory.join(spec.id.as_str());
+        wait_until("the container's directory", || directory.exists());
+        // A start takes some 10 ms; these moments spread over it and a little beyond.
+        let moment = Instant::now() + Duration::from_micros(round * 500);
+        wait_until("the moment", || Instant::now() >= moment);
+        node.kill().unwrap();
+        node.wait().unwrap();
+        for found in machine.runtime.adopt().unwrap() {
+            machine.runtime.delete(&found.id).unwrap();
+        }
+        assert!(!directory.exists());
+        // A shim that had not said who it is finds its directory gone, and goes too.
+        wait_until("the shim's end", || machine.processes().is_empty());
+    }
 }
 
 fn what_a_crash_left_half_made_can_be_deleted() {

@@ -36,7 +36,7 @@ fn out_of_memory_is_told_apart_from_a_kill() {
     spec.memory_limit_bytes = Some(64 << 10);
     match machine.runtime.start(&spec) {
         Err(StartError::Failed(failure)) => {
-            assert_eq!(failure.kind, StartFailureKind::OutOfMemory, "{failure}")
+            assert_eq!(failure.kind, StartFailureKind::OutOfMemory, "{failure}");
         }
         other => panic!("{other:?}"),
     }

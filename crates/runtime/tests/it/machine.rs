@@ -118,6 +118,11 @@ impl Machine {
         found.unwrap()
     }
 
+    /// Command lines of processes that were started for this machine's containers.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        processes_of(&self.directory)
+    }
+
     pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path());
         hierarchies.map(|path| path.join(&self.config.cgroup_parent)).filter(|path| path.exists()).collect()
