@@ -3,10 +3,12 @@
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::str::FromStr;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::limits;
 use crate::netlink::{Attributes, Body, Messages, NetlinkError, NetlinkSocket, text, u32_at};
 
 /// An Ethernet address.
@@ -168,6 +170,22 @@ pub(crate) fn link_by_name(socket: &NetlinkSocket, name: &str) -> Result<Option<
         Ok(answers) => Ok(answers.iter().find_map(|answer| parse(&answer.body))),
         Err(error) if error.is(Errno::ENODEV) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Waits until packets get through a link; false when that takes too long. The end of a veth that came up first drops
+/// them until the kernel has noticed the other end, and a first packet that is lost costs a second.
+pub(crate) fn becomes_operational(socket: &NetlinkSocket, name: &str) -> Result<bool, NetlinkError> {
+    let deadline = Instant::now() + limits::LINK_READY_WAIT;
+    loop {
+        let link = link_by_name(socket, name)?;
+        if link.is_some_and(|link| link.operational) {
+            return Ok(true);
+        }
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(limits::LINK_READY_POLL);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
 
 use gantry_types::{NetworkInterfaceId, VpcId};
 
@@ -111,7 +110,11 @@ impl Vpcs {
         vpc.route.request(messages).map_err(|error| vpc.failed(error))?;
 
         task.configure(config)?;
-        wait_until_operational(vpc, link_name)
+        if route::becomes_operational(&vpc.route, link_name).map_err(|error| vpc.failed(error))? {
+            Ok(())
+        } else {
+            Err(not_there())
+        }
     }
 
     /// Takes an interface away, and its namespace. Idempotent.
@@ -293,20 +296,4 @@ impl Task {
 
 fn way_out(index: u32) -> Route {
     Route { range: Ipv4Cidr::ANY, destination: Destination::Gateway(GATEWAY, index) }
-}
-
-/// The VPC's end came up first, and drops packets until the kernel has noticed the other one. The first packet lost would
-/// be a SYN, and cost a second.
-fn wait_until_operational(vpc: &Vpc, name: &str) -> Result<(), NetworkError> {
-    let deadline = Instant::now() + limits::LINK_READY_WAIT;
-    loop {
-        let link = route::link_by_name(&vpc.route, name).map_err(|error| vpc.failed(error))?;
-        if link.is_some_and(|link| link.operational) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(NetworkError::NotOperational { link: name.to_owned() });
-        }
-        std::thread::sleep(limits::LINK_READY_POLL);
-    }
 }

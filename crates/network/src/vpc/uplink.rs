@@ -89,7 +89,13 @@ impl Vpcs {
         route::add_address(&mut messages, vpc_index, vpc_address, PAIR_PREFIX);
         let destination = Destination::Gateway(host_address, vpc_index);
         route::put_route(&mut messages, Route { range: Ipv4Cidr::ANY, destination });
-        vpc.route.request(messages).map_err(|error| vpc.failed(error))
+        vpc.route.request(messages).map_err(|error| vpc.failed(error))?;
+        // The host's end came up first.
+        let link = self.config.instance.host_link(number);
+        match route::becomes_operational(&self.host.route, &link).map_err(on_host)? {
+            true => Ok(()),
+            false => Err(NetworkError::NotOperational { link }),
+        }
     }
 
     fn number_of(&self, link: &str) -> Option<u32> {

@@ -85,6 +85,11 @@ fn a_task_reaches_outside_under_the_hosts_address() {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let error = TcpStream::connect_timeout(&uplink.into(), SILENCE).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "nor does the host itself get in");
+
+        // The host and the VPC each see to that alone.
+        run_inside(&vpcs.vpc_namespace(&VPC.into()), || nft("flush ruleset"));
+        let error = connect(&outside.namespace(), uplink, SILENCE).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "the host's table keeps it out");
     });
 }
 
