@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use gantry_api::{ApiError, CallContext};
+use gantry_domain::network::Cidr;
 use gantry_domain::{Change, View};
 use gantry_store::{CommitError, Database};
 use gantry_types::Ids;
@@ -18,8 +19,10 @@ pub type Decision<T> = Result<(T, Vec<Change>), ApiError>;
 /// What an installation is set to.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The suffix of load balancers' names.
+    /// The suffix of load balancers' names: `localhost` unless the operator has one.
     pub dns_suffix: String,
+    /// Internet-facing load balancers get an address of their own from here.
+    pub load_balancer_range: Cidr,
 }
 
 /// The store, the source of ids and the settings.

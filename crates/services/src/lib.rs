@@ -18,6 +18,7 @@ mod page;
 
 pub mod ec2;
 pub mod ecs;
+pub mod elbv2;
 
 pub use context::{Context, Decision, Settings};
 
@@ -48,6 +49,7 @@ impl Services {
         }
         match call.service.name {
             "ec2" => gantry_api::ec2::dispatch(&ec2::Service(context), call).await,
+            "elbv2" => gantry_api::elbv2::dispatch(&elbv2::Service(context), call).await,
             "ecs" => gantry_api::ecs::dispatch(&ecs::Service(context), call).await,
             name => Err(ApiError::not_implemented(name, call.operation.name)),
         }

@@ -1,0 +1,71 @@
+//! Finding things by ARN, and the errors for what is not there.
+
+use gantry_api::ApiError;
+use gantry_api::elbv2::errors;
+use gantry_domain::elb::{Listener, LoadBalancer, Rule, TargetGroup};
+use gantry_domain::{Key, Versioned, View};
+use gantry_types::Arn;
+
+pub(super) fn validation(message: impl Into<String>) -> ApiError {
+    ApiError::sender("ValidationError", message)
+}
+
+fn arn(text: &str, what: &str) -> Result<Arn, ApiError> {
+    match text.parse::<Arn>() {
+        Ok(arn) if arn.service() == "elasticloadbalancing" => Ok(arn),
+        _ => Err(validation(format!("'{text}' is not a valid {what} ARN"))),
+    }
+}
+
+pub(super) fn balancer<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, LoadBalancer>, ApiError> {
+    let arn = arn(text, "load balancer")?;
+    view.load_balancer(&arn)
+        .ok_or_else(|| errors::load_balancer_not_found_exception(format!("Load balancer '{text}' not found")))
+}
+
+pub(super) fn group<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, TargetGroup>, ApiError> {
+    let arn = arn(text, "target group")?;
+    view.target_group(&arn)
+        .ok_or_else(|| errors::target_group_not_found_exception("One or more target groups not found"))
+}
+
+pub(super) fn listener<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, Listener>, ApiError> {
+    let arn = arn(text, "listener")?;
+    view.listener(&arn).ok_or_else(|| errors::listener_not_found_exception("One or more listeners not found"))
+}
+
+pub(super) fn rule<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, Rule>, ApiError> {
+    let arn = arn(text, "listener rule")?;
+    view.get(&Key::rule(&arn)).ok_or_else(|| errors::rule_not_found_exception("One or more rules not found"))
+}
+
+/// Up to 32 letters, digits and hyphens, no hyphen at either end.
+pub(super) fn check_name(name: &str, what: &str) -> Result<(), ApiError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.is_empty() || name.len() > 32 {
+        return Err(validation(format!("{what} name '{name}' cannot be longer than '32' characters")));
+    }
+    if !name.bytes().all(allowed) {
+        return Err(validation(format!(
+            "{what} name '{name}' can only contain characters that are alphanumeric characters or hyphens(-)"
+        )));
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        return Err(validation(format!("{what} name '{name}' cannot begin or end with a hyphen(-)")));
+    }
+    Ok(())
+}
+
+pub(super) fn page_size(given: Option<i32>) -> Result<usize, ApiError> {
+    match given {
+        None => Ok(400),
+        Some(size) => usize::try_from(size)
+            .ok()
+            .filter(|size| (1..=400).contains(size))
+            .ok_or_else(|| validation("PageSize must be between 1 and 400")),
+    }
+}
+
+pub(super) fn invalid_marker() -> ApiError {
+    validation("The marker is not valid")
+}

@@ -1,0 +1,124 @@
+//! Tags. They stand in each record's document under `Tags`.
+
+use gantry_api::elbv2::*;
+use gantry_api::{ApiError, CallContext, FromValue, IntoValue};
+use gantry_domain::{Change, View};
+use gantry_types::{Ids, Value};
+
+use super::names::{balancer, group, listener, rule, validation};
+use crate::Decision;
+
+const TAGS_MAX: usize = 50;
+
+pub(super) fn tags_of(document: &Value) -> Vec<Tag> {
+    document.get("Tags").and_then(|tags| FromValue::from_value(tags).ok()).unwrap_or_default()
+}
+
+/// A document that holds the tags of a creation.
+pub(super) fn document(tags: Option<&[Tag]>) -> Result<Value, ApiError> {
+    let mut own = Vec::new();
+    put(&mut own, tags.unwrap_or_default())?;
+    let mut document = Value::map();
+    document.set("Tags", own.into_value());
+    Ok(document)
+}
+
+fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+    for (index, tag) in more.iter().enumerate() {
+        if tag.key.is_empty()
+            || tag.key.chars().count() > 128
+            || tag.key.to_ascii_lowercase().starts_with("aws:")
+        {
+            return Err(validation(format!("Tag key '{}' is invalid", tag.key)));
+        }
+        if tag.value.as_deref().unwrap_or("").chars().count() > 256 {
+            return Err(validation(format!("The value of tag '{}' is longer than 256 characters", tag.key)));
+        }
+        if more[..index].iter().any(|other| other.key == tag.key) {
+            return Err(errors::duplicate_tag_keys_exception(format!(
+                "Tag key '{}' is given more than once",
+                tag.key
+            )));
+        }
+        tags.retain(|other| other.key != tag.key);
+        tags.push(tag.clone());
+    }
+    if tags.len() > TAGS_MAX {
+        return Err(errors::too_many_tags_exception(format!("A resource has at most {TAGS_MAX} tags")));
+    }
+    Ok(())
+}
+
+/// Edits the tags of whatever the ARN names.
+fn edit(
+    view: &View,
+    text: &str,
+    edit: &dyn Fn(&mut Vec<Tag>) -> Result<(), ApiError>,
+) -> Result<Change, ApiError> {
+    macro_rules! change {
+        ($find:path) => {{
+            let found = $find(view, text)?;
+            let mut record = found.value().clone();
+            let mut tags = tags_of(&record.document);
+            edit(&mut tags)?;
+            record.document.set("Tags", tags.into_value());
+            Ok(Change::update(record, found.revision))
+        }};
+    }
+    match kind(text) {
+        "targetgroup" => change!(group),
+        "listener" => change!(listener),
+        "listener-rule" => change!(rule),
+        _ => change!(balancer),
+    }
+}
+
+fn kind(text: &str) -> &str {
+    text.splitn(6, ':').nth(5).and_then(|resource| resource.split('/').next()).unwrap_or("")
+}
+
+pub(super) fn add(
+    view: &View,
+    _call: &CallContext,
+    input: &AddTagsInput,
+    _ids: &mut Ids,
+) -> Decision<AddTagsOutput> {
+    let changes = input.resource_arns.iter().map(|arn| edit(view, arn, &|tags| put(tags, &input.tags)));
+    Ok((AddTagsOutput {}, changes.collect::<Result<_, _>>()?))
+}
+
+pub(super) fn remove(
+    view: &View,
+    _call: &CallContext,
+    input: &RemoveTagsInput,
+    _ids: &mut Ids,
+) -> Decision<RemoveTagsOutput> {
+    let changes = input.resource_arns.iter().map(|arn| {
+        edit(view, arn, &|tags| {
+            tags.retain(|tag| !input.tag_keys.contains(&tag.key));
+            Ok(())
+        })
+    });
+    Ok((RemoveTagsOutput {}, changes.collect::<Result<_, _>>()?))
+}
+
+pub(super) fn describe(
+    view: &View,
+    _call: &CallContext,
+    input: &DescribeTagsInput,
+) -> Result<DescribeTagsOutput, ApiError> {
+    if input.resource_arns.len() > 20 {
+        return Err(validation("At most 20 resources can be described at once"));
+    }
+    let describe = |text: &String| {
+        let tags = match kind(text) {
+            "targetgroup" => tags_of(&group(view, text)?.document),
+            "listener" => tags_of(&listener(view, text)?.document),
+            "listener-rule" => tags_of(&rule(view, text)?.document),
+            _ => tags_of(&balancer(view, text)?.document),
+        };
+        Ok(TagDescription { resource_arn: Some(text.clone()), tags: Some(tags) })
+    };
+    let descriptions = input.resource_arns.iter().map(describe).collect::<Result<_, ApiError>>()?;
+    Ok(DescribeTagsOutput { tag_descriptions: Some(descriptions) })
+}
