@@ -1,6 +1,6 @@
 //! Image configurations: what an image says of the container to be made from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -194,18 +194,16 @@ impl ConfigFile {
         if let Some(name) = run.env.iter().find(|entry| entry.is_empty() || entry.starts_with('=')) {
             return Err(unusable("Env", format!("{name:?} has no name")));
         }
-        let exposed_ports = run.exposed_ports.keys().map(|text| {
-            ExposedPort::parse(text)
-                .ok_or_else(|| unusable("ExposedPorts", format!("{text:?} is not a port")))
-        });
+        let mut exposed_ports = BTreeSet::new();
+        for text in run.exposed_ports.keys() {
+            let ports = ExposedPort::parse_range(text);
+            exposed_ports
+                .extend(ports.ok_or_else(|| unusable("ExposedPorts", format!("{text:?} is not a port")))?);
+        }
         Ok(ImageConfig {
             platform: Platform { os: self.os, architecture: self.architecture, variant: self.variant },
             created: self.created,
-            exposed_ports: {
-                let mut ports = exposed_ports.collect::<Result<Vec<_>, _>>()?;
-                ports.sort();
-                ports
-            },
+            exposed_ports: exposed_ports.into_iter().collect(),
             env: run.env,
             entrypoint,
             cmd,
@@ -225,15 +223,18 @@ fn unusable(field: &'static str, reason: String) -> DocumentError {
 }
 
 impl ExposedPort {
-    /// Reads `80`, `80/tcp` or `53/udp`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    /// Reads `80`, `53/udp` or `8000-8010/tcp`. Docker writes one port after the other, buildah a range.
+    pub(crate) fn parse_range(text: &str) -> Option<Vec<Self>> {
+        let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
         let protocol = protocol.to_ascii_lowercase();
-        if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
         matches!(protocol.as_str(), "tcp" | "udp" | "sctp").then_some(())?;
-        Some(Self { port: port.parse().ok()?, protocol })
+        let port = |text: &str| -> Option<u16> {
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+        };
+        let (first, last) = (port(first)?, port(last)?);
+        let ports = (first..=last).map(|port| Self { port, protocol: protocol.clone() });
+        (first <= last).then(|| ports.collect())
     }
 }
 
@@ -258,7 +259,7 @@ mod tests {
             &format!(
                 r#"{{"architecture":"arm64","os":"linux","variant":"v8","created":"2024-01-02T03:04:05Z",
                 "docker_version":"20","container_config":{{"Cmd":null}},
-                "config":{{"Hostname":"","User":"app:staff","ExposedPorts":{{"8080/tcp":{{}},"53/udp":{{}},"80":{{}}}},
+                "config":{{"Hostname":"","User":"app:staff","ExposedPorts":{{"8080/tcp":{{}},"53/udp":{{}},"80":{{}},"7-8/UDP":{{}}}},
                   "Tty":false,"Env":["PATH=/bin","EMPTY=","A=b=c"],"Entrypoint":["/a","b c"],"Cmd":"one string",
                   "Healthcheck":{{"Test":["CMD","x"],"Interval":30000000000,"Retries":3}},
                   "Volumes":{{"/data":{{}}}},"WorkingDir":"/srv","Labels":{{"k":"v"}},"StopSignal":"SIGQUIT",
@@ -281,7 +282,13 @@ mod tests {
             cmd: vec!["one string".into()],
             working_dir: "/srv".into(),
             user: "app:staff".into(),
-            exposed_ports: vec![port(53, "udp"), port(80, "tcp"), port(8080, "tcp")],
+            exposed_ports: vec![
+                port(7, "udp"),
+                port(8, "udp"),
+                port(53, "udp"),
+                port(80, "tcp"),
+                port(8080, "tcp"),
+            ],
             volumes: vec!["/data".into()],
             labels: BTreeMap::from([("k".into(), "v".into())]),
             stop_signal: Some("SIGQUIT".into()),

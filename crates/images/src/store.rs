@@ -205,7 +205,7 @@ impl Store {
     }
 
     /// The manifest for this machine's platform.
-    fn manifest(&self, digest: &Digest) -> Result<(Digest, Manifest), StoreError> {
+    pub(crate) fn manifest(&self, digest: &Digest) -> Result<(Digest, Manifest), StoreError> {
         let fail = |digest: Digest| move |source| StoreError::Document { digest, source };
         match self.document(digest)? {
             Document::Manifest(manifest) => Ok((*digest, manifest)),

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{BuildError, BuildOptions, Built};
+use crate::error::StoreError;
 use crate::files::TempDir;
 use crate::progress::{OnProgress, Progress};
 use crate::reference::Reference;
+use crate::save::SaveError;
 use crate::store::Store;
 
 /// In the order of preference: the first needs no service that runs all the time.
@@ -98,10 +100,8 @@ impl Job<'_> {
         name: &str,
         local_bases: &[Reference],
     ) -> Result<Built, BuildError> {
-        if runner.program != Program::Docker {
-            for base in local_bases {
-                runner.lend(store, base)?;
-            }
+        for base in local_bases {
+            runner.lend(store, base)?;
         }
         let mut arguments: Vec<OsString> = vec!["build".into(), "--tag".into(), name.into(), "--file".into()];
         arguments.push(self.dockerfile.into());
@@ -153,15 +153,24 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Gives an image of our store to the builder under its name. The store is an OCI layout, which it can read.
+    /// Gives an image of our store to the builder under its name, since it may be nowhere else.
     fn lend(&self, store: &Store, base: &Reference) -> Result<(), BuildError> {
-        let Some(digest) = store.resolve(&base.to_string())? else { return Ok(()) };
-        let key = store.references()?.0.into_iter().find(|(_, target)| target.digest == digest);
-        let Some((key, _)) = key else { return Ok(()) };
-        let mut layout = OsString::from("oci:");
-        layout.push(store.directory());
-        layout.push(format!(":{key}"));
-        let output = self.quiet(&[OsStr::new("pull"), OsStr::new("--quiet"), &layout])?;
+        let _in_use = store.in_use()?;
+        let temporary = TempDir::create(&store.temporary_path())?;
+        let path = temporary.path().join("base.tar");
+        let fail = |error| BuildError::Store(StoreError::io("write", &path, error));
+        let archive = std::fs::File::create(&path).map_err(fail)?;
+        store.save(&base.to_string(), std::io::BufWriter::new(archive)).map_err(|error| match error {
+            SaveError::Write(error) => fail(error),
+            SaveError::Store(error) => error.into(),
+        })?;
+        if self.program != Program::Buildah {
+            self.quiet(&[OsStr::new("load"), OsStr::new("--input"), path.as_os_str()])?;
+            return Ok(());
+        }
+        let mut source = OsString::from("oci-archive:");
+        source.push(&path);
+        let output = self.quiet(&[OsStr::new("pull"), OsStr::new("--quiet"), &source])?;
         let id = output.lines().last().unwrap_or_default().trim().to_owned();
         self.quiet(&["tag", &id, &base.to_string()])?;
         Ok(())

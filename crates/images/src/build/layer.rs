@@ -28,6 +28,8 @@ pub(super) struct LayerBuilder<'a> {
     source_date_epoch: Option<i64>,
     /// Directories that this layer has.
     directories: BTreeSet<Vec<u8>>,
+    /// Symbolic links that this layer has.
+    links: BTreeSet<Vec<u8>>,
     entries: u64,
     newest: Option<i64>,
     buffer: Vec<u8>,
@@ -68,6 +70,7 @@ impl<'a> LayerBuilder<'a> {
             limits,
             source_date_epoch,
             directories: BTreeSet::new(),
+            links: BTreeSet::new(),
             entries: 0,
             newest: None,
             buffer: vec![0; CHUNK_BYTES],
@@ -97,6 +100,11 @@ impl<'a> LayerBuilder<'a> {
         let mut directory = Vec::new();
         for part in above.iter().take(above.len().saturating_sub(1)) {
             directory = join(&directory, part);
+            // An extracted archive may go through a link of its own. Unpacking follows it, or refuses it if it leaves
+            // the layer; a directory here would replace it.
+            if self.links.contains(&directory) {
+                return Ok(());
+            }
             self.directory(&directory, owner)?;
         }
         Ok(())
@@ -107,7 +115,7 @@ impl<'a> LayerBuilder<'a> {
         if path.is_empty() || self.directories.contains(path) {
             return Ok(());
         }
-        let mut entry = entry(path, Kind::Directory);
+        let mut entry = Entry::new(path, Kind::Directory);
         match self.image.look(path)? {
             Some(node) if node.kind == FileType::Directory => {
                 entry.mode = node.mode;
@@ -188,32 +196,17 @@ impl<'a> LayerBuilder<'a> {
                 show(&entry.path)
             )));
         }
+        self.directories.remove(&entry.path);
+        self.links.remove(&entry.path);
         match entry.kind {
             Kind::Directory => drop(self.directories.insert(entry.path.clone())),
-            _ => drop(self.directories.remove(&entry.path)),
+            Kind::Symlink => drop(self.links.insert(entry.path.clone())),
+            _ => {}
         }
         self.archive.append(entry).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> LayerTrouble {
         LayerTrouble::Store(self.archive.get_ref().failed(error))
-    }
-}
-
-/// An entry of root's with the usual mode.
-pub(super) fn entry(path: &[u8], kind: Kind) -> Entry {
-    Entry {
-        path: path.to_vec(),
-        link: Vec::new(),
-        kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime_seconds: 0,
-        mtime_nanoseconds: 0,
-        size: 0,
-        device: (0, 0),
-        xattrs: Vec::new(),
-        pieces: None,
     }
 }

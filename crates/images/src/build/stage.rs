@@ -19,7 +19,6 @@ use crate::store::Layer;
 use crate::unpack;
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const PORTS_MAX: usize = 65_536;
 
 /// A stage while it is built, and afterwards.
 #[derive(Clone, Default)]
@@ -372,19 +371,10 @@ fn is_remote(source: &str) -> bool {
     ["http://", "https://", "ftp://", "git://", "git@"].iter().any(|scheme| source.starts_with(scheme))
 }
 
-/// `80`, `80/udp` or `8000-8010/tcp`.
 fn expose(ports: &mut BTreeMap<String, Empty>, text: &str) -> Result<(), String> {
-    let malformed = || format!("{text:?} is not a port, as in 80, 53/udp or 8000-8010");
-    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let port = |number: &str| ExposedPort::parse(&format!("{number}/{protocol}")).ok_or_else(malformed);
-    let (first, last) = (port(first)?, port(last)?);
-    if first.port > last.port || usize::from(last.port - first.port) > PORTS_MAX {
-        return Err(malformed());
-    }
-    for number in first.port..=last.port {
-        ports.insert(ExposedPort { port: number, protocol: first.protocol.clone() }.to_string(), Empty {});
-    }
+    let range = ExposedPort::parse_range(text)
+        .ok_or_else(|| format!("{text:?} is not a port, as in 80, 53/udp or 8000-8010"))?;
+    ports.extend(range.iter().map(|port| (port.to_string(), Empty {})));
     Ok(())
 }
 

@@ -14,9 +14,9 @@ use rustix::fs::FileType;
 
 use super::extract;
 use super::glob::Glob;
-use super::layer::{LayerBuilder, LayerTrouble, Owner, entry};
+use super::layer::{LayerBuilder, LayerTrouble, Owner};
 use super::tree::{Last, Node, Tree, join, parts, show};
-use crate::tar::Kind;
+use crate::tar::{Entry, Kind};
 
 /// One COPY or ADD with its variables replaced and its names looked up.
 pub(super) struct Plan<'a> {
@@ -233,7 +233,7 @@ fn write(plan: &Plan<'_>, files: Files, layer: &mut LayerBuilder<'_>) -> Result<
             FileType::Fifo => Kind::Fifo,
             _ => Kind::File,
         };
-        let mut entry = entry(&path, kind);
+        let mut entry = Entry::new(&path, kind);
         let owner = match plan.owner {
             Some(owner) => owner,
             None if plan.from.is_context() => (0, 0),

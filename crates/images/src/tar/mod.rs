@@ -80,5 +80,25 @@ pub(crate) struct Entry {
     pub(crate) pieces: Option<Vec<(u64, u64)>>,
 }
 
+impl Entry {
+    /// An entry of root's, mode 0755, without content.
+    pub(crate) fn new(path: &[u8], kind: Kind) -> Self {
+        Self {
+            path: path.to_vec(),
+            link: Vec::new(),
+            kind,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime_seconds: 0,
+            mtime_nanoseconds: 0,
+            size: 0,
+            device: (0, 0),
+            xattrs: Vec::new(),
+            pieces: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

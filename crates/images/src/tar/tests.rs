@@ -96,20 +96,8 @@ fn archives_of_gnu_tar_are_read_in_every_format() {
 }
 
 fn file(path: &[u8], size: u64) -> Entry {
-    Entry {
-        path: path.to_vec(),
-        link: Vec::new(),
-        kind: Kind::File,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        mtime_seconds: 1,
-        mtime_nanoseconds: 0,
-        size,
-        device: (0, 0),
-        xattrs: Vec::new(),
-        pieces: None,
-    }
+    let entry = Entry::new(path, Kind::File);
+    Entry { mode: 0o644, mtime_seconds: 1, size, ..entry }
 }
 
 fn write(entries: &[(Entry, Vec<u8>)]) -> Vec<u8> {
