@@ -1,0 +1,395 @@
+//! A request's way to a target: choosing, waiting, connecting, trying again.
+//!
+//! A request is lost to the client only if a target may have acted on it. It is sent again if no byte of a response has come and
+//! either no byte of the request was written, or its method is idempotent and its body is still here.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::body::RequestBody;
+use crate::buffer::Buffer;
+use crate::connection::{Connection, Next};
+use crate::decide::Plan;
+use crate::exchange::{Answered, ClientSide, Exchanged, Sending, exchange};
+use crate::http1::Body;
+use crate::idle::{Activity, Timer};
+use crate::io::{Room, poll_read};
+use crate::outbound::Outbound;
+use crate::rewrite::OwnResponse;
+use crate::table::{GroupTable, Pick};
+use crate::target::{Check, InFlight, TargetRuntime};
+use crate::tunnel::tunnel;
+
+/// Why a request has no target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unserved {
+    /// The client gets this code.
+    Code(u16),
+    ClientGone,
+}
+
+/// What was tried for one request.
+struct Attempts {
+    tried: Vec<Arc<TargetRuntime>>,
+    /// What the client gets when nothing else is left to try.
+    last_code: u16,
+    /// How often the request was sent to somebody who may have read it.
+    replays: u32,
+    /// A connection from the pool was stale: only new ones from here on.
+    fresh: bool,
+    hold_deadline: Option<Instant>,
+}
+
+impl Connection {
+    pub(crate) async fn forward(&mut self, mut plan: Plan) -> Next {
+        let limits = &self.shard.shared.limits;
+        let copy_bytes_max = plan.idempotent.then_some(limits.replay_body_bytes_max);
+        let mut body = RequestBody::new(plan.body, copy_bytes_max);
+        if plan.expects_continue && !self.say_continue().await {
+            return Next::Drop;
+        }
+        let mut attempts =
+            Attempts { tried: Vec::new(), last_code: 502, replays: 0, fresh: false, hold_deadline: None };
+        let mut target_buffer = self.shard.spare.take();
+        let unserved = loop {
+            let (place, outbound) = match self.choose(&mut plan, &mut attempts).await {
+                Ok(chosen) => chosen,
+                Err(unserved) => break unserved,
+            };
+            let (mut stream, pooled) = match self.reach(&plan, &place, &outbound, &mut attempts).await {
+                Some(reached) => reached,
+                None if attempts.last_code == 504
+                    && plan.group.others(&attempts.tried, place.target()) == 0 =>
+                {
+                    break Unserved::Code(504);
+                }
+                None => continue,
+            };
+            self.count_request(&plan, &place);
+            let exchanged = self.exchange(&plan, &mut body, &mut stream, &mut target_buffer, &place).await;
+            match exchanged {
+                Exchanged::Whole(answered) => {
+                    self.count_answer(&plan, &place, &answered);
+                    if answered.target_reusable && !plan.ambiguous {
+                        let limits = &self.shard.shared.limits;
+                        place.target().keep_idle(self.shard.index, stream, limits.pool_connections_max);
+                    }
+                    self.shard.spare.give(target_buffer);
+                    return match answered {
+                        Answered { client_reusable: true, .. } => Next::Keep,
+                        Answered { request_whole: true, .. } => Next::Close,
+                        Answered { .. } => Next::Linger,
+                    };
+                }
+                Exchanged::Upgraded(answered) => {
+                    self.count_answer(&plan, &place, &answered);
+                    self.tunnel(&mut stream, &mut target_buffer, &place).await;
+                    return Next::Drop;
+                }
+                Exchanged::Broken(answered) => {
+                    self.count_answer(&plan, &place, &answered);
+                    return Next::Drop;
+                }
+                Exchanged::Failed(code) => break Unserved::Code(code),
+                Exchanged::ClientGone => break Unserved::ClientGone,
+                Exchanged::Lost { written, reset } => {
+                    if reset && !pooled {
+                        self.count_connection_error(&plan, &place);
+                        place.target().refuse();
+                    }
+                    if !self.may_send_again(&plan, &body, written, &mut attempts) {
+                        break Unserved::Code(502);
+                    }
+                    attempts.fresh |= pooled;
+                    plan.group.runtime.counters.at(self.shard.index).replayed.add(1);
+                }
+            }
+        };
+        self.shard.spare.give(target_buffer);
+        match unserved {
+            Unserved::ClientGone => {
+                self.count_own(460);
+                Next::Drop
+            }
+            Unserved::Code(code) => {
+                self.count_own(code);
+                let keep = plan.keep && plan.body == Body::None && code != 408;
+                match self.answer(&OwnResponse::page(code), plan.to_head, keep).await {
+                    Next::Linger if plan.body == Body::None => Next::Close,
+                    next => next,
+                }
+            }
+        }
+    }
+
+    fn may_send_again(&self, plan: &Plan, body: &RequestBody, written: u64, attempts: &mut Attempts) -> bool {
+        if written == 0 && body.again().is_some() {
+            return true;
+        }
+        attempts.replays += 1;
+        plan.idempotent && body.again().is_some() && attempts.replays <= self.shard.shared.limits.replays_max
+    }
+
+    /// The balancer asks for the body itself, as AWS does: the target is not asked.
+    async fn say_continue(&mut self) -> bool {
+        let deadline = Instant::now() + self.idle_timeout();
+        let (_, mut writer) = self.stream.split();
+        let mut slices = [std::io::IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
+        let write = crate::io::write_all(&mut writer, &mut slices, &self.activity, |_| {});
+        matches!(self.timer.limit(deadline, write).await, Some(Ok(())))
+    }
+
+    /// Picks a target and takes a place on it; waits for one if that is promised.
+    async fn choose(
+        &mut self,
+        plan: &mut Plan,
+        attempts: &mut Attempts,
+    ) -> Result<(InFlight, Outbound), Unserved> {
+        loop {
+            let now = self.shard.shared.clock.now();
+            let random = self.shard.with_random(|random| random.next());
+            let unpicked = match plan.group.pick(&attempts.tried, random, now) {
+                Pick::Target(entry) => match entry.runtime.enter() {
+                    Some(place) => {
+                        if plan.group.fails_open() {
+                            plan.group.runtime.counters.at(self.shard.index).failed_open.add(1);
+                        }
+                        return Ok((place, entry.outbound.clone()));
+                    }
+                    // Closed this moment: the table that says so is there already, and this one passes it over.
+                    None => Unpicked::Closed,
+                },
+                Pick::Hold => Unpicked::Hold,
+                Pick::NoTargets => Unpicked::Fail(503),
+                Pick::AllTried => Unpicked::Fail(attempts.last_code),
+            };
+            // Whatever this table says, a newer one may know better.
+            match self.current_group(&plan.group) {
+                Some(group) if !Arc::ptr_eq(&group, &plan.group) => plan.group = group,
+                Some(_) => match unpicked {
+                    Unpicked::Closed => {}
+                    Unpicked::Fail(code) => return Err(Unserved::Code(code)),
+                    Unpicked::Hold => {
+                        self.hold(plan, attempts).await?;
+                        attempts.tried.clear();
+                    }
+                },
+                None => return Err(Unserved::Code(503)),
+            }
+        }
+    }
+
+    fn current_group(&self, group: &GroupTable) -> Option<Arc<GroupTable>> {
+        self.shard.shared.table.load().group_by_arn(&group.runtime.arn).cloned()
+    }
+
+    /// Waits until the group's targets change.
+    async fn hold(&mut self, plan: &Plan, attempts: &mut Attempts) -> Result<(), Unserved> {
+        let shard = Arc::clone(&self.shard);
+        let runtime = Arc::clone(&plan.group.runtime);
+        let counters = runtime.counters.at(shard.index);
+        let deadline = match attempts.hold_deadline {
+            Some(deadline) => deadline,
+            None => {
+                counters.held.add(1);
+                *attempts.hold_deadline.insert(Plan::hold_deadline(self))
+            }
+        };
+        let bytes = self.request_head.len() + self.buffer.len();
+        let Some(_held) = runtime.hold(bytes, &shard.shared.limits) else {
+            counters.held_in_vain.add(1);
+            return Err(Unserved::Code(503));
+        };
+        let mut changed = std::pin::pin!(runtime.changed.notified());
+        changed.as_mut().enable();
+        // From here on no change is missed; one may have come before.
+        if self.current_group(&plan.group).is_none_or(|group| !Arc::ptr_eq(&group, &plan.group)) {
+            return Ok(());
+        }
+        let Self { stream, buffer, timer, .. } = self;
+        let waited = timer.limit(deadline, released_or_gone(changed, stream, buffer)).await;
+        match waited {
+            Some(Released::Changed) => Ok(()),
+            Some(Released::ClientGone) => Err(Unserved::ClientGone),
+            None => {
+                counters.held_in_vain.add(1);
+                Err(Unserved::Code(503))
+            }
+        }
+    }
+
+    /// A connection to the target, and whether it came from the pool. Without one, the target is out of choice.
+    async fn reach(
+        &mut self,
+        plan: &Plan,
+        place: &InFlight,
+        outbound: &Outbound,
+        attempts: &mut Attempts,
+    ) -> Option<(TcpStream, bool)> {
+        let (shared, target) = (&self.shard.shared, place.target());
+        if !attempts.fresh {
+            let again = plan.idempotent && plan.body == Body::None;
+            let check = if again { Check::Readiness } else { Check::Kernel };
+            if let Some(stream) = target.take_idle(self.shard.index, shared.limits.pool_idle_max, check) {
+                return Some((stream, true));
+            }
+        }
+        let others = plan.group.others(&attempts.tried, target);
+        let patience =
+            if others > 0 { shared.limits.connect_patience } else { shared.limits.connect_timeout };
+        let connecting = shared.sockets.connect(outbound, target.address);
+        let connected = tokio::time::timeout(patience, connecting).await;
+        let code = match connected {
+            Ok(Ok(stream)) => {
+                target.counters.at(self.shard.index).connections_opened.add(1);
+                return Some((stream, false));
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, target = %target.address, "connecting to a target failed");
+                502
+            }
+            Err(_) => 504,
+        };
+        attempts.last_code = code;
+        self.count_connection_error(plan, place);
+        target.refuse();
+        attempts.tried.push(Arc::clone(target));
+        None
+    }
+
+    async fn exchange(
+        &mut self,
+        plan: &Plan,
+        body: &mut RequestBody,
+        stream: &mut TcpStream,
+        target_buffer: &mut Buffer,
+        place: &InFlight,
+    ) -> Exchanged {
+        target_buffer.consume(usize::MAX);
+        let idle_timeout = self.idle_timeout();
+        let mut client = ClientSide {
+            stream: &mut self.stream,
+            buffer: &mut self.buffer,
+            activity: &self.activity,
+            timer: &mut self.timer,
+            idle_timeout,
+            out: &mut self.out,
+        };
+        let sending = Sending {
+            head: &self.request_head,
+            body,
+            version: plan.version,
+            to_head: plan.to_head,
+            upgrade: plan.upgrade,
+            keep: plan.keep,
+        };
+        exchange(&mut client, sending, stream, target_buffer, place.target()).await
+    }
+
+    /// Passes bytes both ways until both sides are done, or nothing moves.
+    async fn tunnel(&mut self, stream: &mut TcpStream, target_buffer: &mut Buffer, place: &InFlight) {
+        let idle_timeout = self.idle_timeout();
+        if let Some(listener) = &self.listener {
+            listener.balancer.counters.at(self.shard.index).websockets.add(1);
+        }
+        let Self { stream: client, buffer, activity, timer, .. } = self;
+        let passing = tunnel(client, buffer, stream, target_buffer, activity);
+        let passed = until_idle_or_cut(timer, activity, idle_timeout, place.target(), passing).await;
+        if let (Some(Ok((from_client, from_target))), Some(listener)) = (passed, &self.listener) {
+            let counters = listener.balancer.counters.at(self.shard.index);
+            counters.received_bytes.add(from_client);
+            counters.sent_bytes.add(from_target);
+        }
+    }
+
+    fn count_request(&self, plan: &Plan, place: &InFlight) {
+        let index = self.shard.index;
+        plan.group.runtime.counters.at(index).requests.add(1);
+        place.target().counters.at(index).requests.add(1);
+        if let Some(listener) = &self.listener {
+            listener.balancer.counters.at(index).requests.add(1);
+        }
+    }
+
+    fn count_answer(&self, plan: &Plan, place: &InFlight, answered: &Answered) {
+        let index = self.shard.index;
+        let (group, target) = (plan.group.runtime.counters.at(index), place.target().counters.at(index));
+        group.response_time.record(answered.response_time);
+        target.response_time.record(answered.response_time);
+        let counters = match answered.status / 100 {
+            2 => Some((&group.target_2xx, &target.target_2xx)),
+            3 => Some((&group.target_3xx, &target.target_3xx)),
+            4 => Some((&group.target_4xx, &target.target_4xx)),
+            5 => Some((&group.target_5xx, &target.target_5xx)),
+            _ => None,
+        };
+        if let Some((group, target)) = counters {
+            group.add(1);
+            target.add(1);
+        }
+        if let Some(listener) = &self.listener {
+            listener.balancer.counters.at(index).sent_bytes.add(answered.sent_bytes);
+        }
+    }
+
+    fn count_connection_error(&self, plan: &Plan, place: &InFlight) {
+        plan.group.runtime.counters.at(self.shard.index).connection_errors.add(1);
+        place.target().counters.at(self.shard.index).connection_errors.add(1);
+    }
+}
+
+/// What to do without a target.
+enum Unpicked {
+    Closed,
+    Hold,
+    Fail(u16),
+}
+
+enum Released {
+    Changed,
+    ClientGone,
+}
+
+async fn released_or_gone(
+    mut changed: std::pin::Pin<&mut tokio::sync::futures::Notified<'_>>,
+    stream: &mut TcpStream,
+    buffer: &mut Buffer,
+) -> Released {
+    let (mut reader, _) = stream.split();
+    std::future::poll_fn(|cx| {
+        if changed.as_mut().poll(cx).is_ready() {
+            return std::task::Poll::Ready(Released::Changed);
+        }
+        while !buffer.spare_room().is_empty() {
+            match std::task::ready!(poll_read(&mut reader, buffer, Room::AsItIs, cx)) {
+                Ok(0) | Err(_) => return std::task::Poll::Ready(Released::ClientGone),
+                Ok(_) => {}
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+/// `None` if nothing moved for the idle timeout, or the target's time is over.
+async fn until_idle_or_cut<T>(
+    timer: &mut Timer,
+    activity: &Activity,
+    idle_timeout: std::time::Duration,
+    target: &TargetRuntime,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(done) = work.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Some(done));
+        }
+        if target.is_cut() {
+            return std::task::Poll::Ready(None);
+        }
+        timer.poll_until(cx, activity.last() + idle_timeout).map(|()| None)
+    })
+    .await
+}

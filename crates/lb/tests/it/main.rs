@@ -1,0 +1,6 @@
+//! The balancer with real sockets: a control of ours on one side, targets and clients of ours on the others.
+//!
+//! Every test has loopback addresses of its own, so that tests run side by side.
+
+mod forwarding;
+mod support;
