@@ -37,6 +37,7 @@ fn supervise(directory: &Path) {
     supervisor::run(Plan {
         program: "/proc/self/exe".into(),
         children: Role::ALL.map(child).into(),
+        descriptors: Vec::new(),
         handoff_socket: directory.join("handoff.sock"),
         on_ready: Box::new(move || fs::write(ready, "").expect("the directory is there")),
     })

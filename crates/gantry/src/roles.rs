@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::config::{ConfigError, ServerConfig};
 use crate::descriptors::{Channel, Client};
@@ -39,6 +40,22 @@ pub struct Child {
     _lock: Option<ServerLock>,
 }
 
+/// Whether a process shall end, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    No,
+    /// The supervisor ends everything.
+    Ordered,
+    /// The supervisor is gone; the next one starts everything anew, and traffic goes on meanwhile.
+    Orphaned,
+}
+
+/// Ready when the process shall end.
+pub async fn stopped(stop: &mut watch::Receiver<Stop>) -> Stop {
+    // A sender that is gone means that the runtime ends.
+    stop.wait_for(|stop| *stop != Stop::No).await.map_or(Stop::Orphaned, |stop| *stop)
+}
+
 impl Child {
     pub fn start(role: Role, state_dir: &Path) -> Result<Self, RoleError> {
         let name = role.name();
@@ -64,6 +81,23 @@ impl Child {
             ),
         };
         Ok(Self { config, layout, descriptors: Arc::new(Client::new(channel)), _lock: lock })
+    }
+
+    /// Tells when this process shall end. To be called in a runtime.
+    pub fn stop_signal(&self) -> io::Result<watch::Receiver<Stop>> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let stop = Arc::new(watch::Sender::new(Stop::No));
+        let mut terminate = signal(SignalKind::terminate())?;
+        let receiver = stop.subscribe();
+        let by_supervisor = stop.clone();
+        self.when_orphaned(move || {
+            by_supervisor.send_replace(Stop::Orphaned);
+        })?;
+        tokio::spawn(async move {
+            terminate.recv().await;
+            stop.send_replace(Stop::Ordered);
+        });
+        Ok(receiver)
     }
 
     /// Runs `then` on a thread of its own when the supervisor has died.

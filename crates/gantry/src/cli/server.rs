@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -22,6 +22,8 @@ use crate::supervisor::{self, ChildPlan, LockError, Plan, Role, ServerLock};
 
 /// A server that was just told to end may still hold the lock for a moment.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+/// So may `control` of a server that was killed hold its socket.
+const PORT_WAIT_MAX: Duration = Duration::from_secs(2);
 const HAND_OVER_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long `--detach` waits for a server that serves.
 const READY_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -107,19 +109,39 @@ pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     if let Err(error) = profile.write_for_sudo_user() {
         tracing::warn!("{error}; `gantry env` needs sudo");
     }
+    let listener = listen(config.listen)?;
     supervisor::raise_open_files_limit();
     tracing::info!(state = %config.state_dir.display(), instance = %config.instance, "gantry {} starts", env!("CARGO_PKG_VERSION"));
-    supervisor::run(plan(&config, &layout)).map_err(|error| cannot(&error))?;
+    supervisor::run(plan(&config, &layout, listener)).map_err(|error| cannot(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(config: &ServerConfig, layout: &Layout) -> Plan {
+/// The API's socket, made before anything is started: an address that is taken is a reason not to start, and who connects
+/// early waits for the answer.
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let give_up = Instant::now() + PORT_WAIT_MAX;
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => {
+                let next = "stop what listens there (`ss -ltnp`), or name another address with --listen";
+                return Err(Failure::new(format!("listening on {address}"), error, next));
+            }
+        }
+    }
+}
+
+fn plan(config: &ServerConfig, layout: &Layout, listener: TcpListener) -> Plan {
     let child = |role| ChildPlan { role, arguments: super::child_arguments(role, layout.root()) };
     let (endpoint, instance_hint) = (config.endpoint(), hint(config));
     let started = Instant::now();
     Plan {
         program: PathBuf::from("/proc/self/exe"),
         children: Role::ALL.map(child).into(),
+        descriptors: vec![(Role::Control, supervisor::API_LISTENER, listener.into())],
         handoff_socket: layout.handoff_socket(),
         on_ready: Box::new(move || {
             tracing::info!(

@@ -1,10 +1,140 @@
-//! The `control` child.
+//! The `control` child: the APIs, the loop and what they stand on.
 
-use crate::roles::Child;
+mod api;
+mod control_loop;
+mod link_server;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use std::os::fd::AsFd as _;
+
+use gantry_control::Limits;
+use gantry_domain::network::Cidr;
+use gantry_services::{Context, Services, Settings};
+use gantry_store::{Database, FileDisk, Options};
+use gantry_types::Ids;
+use gantry_wire::AuthMode;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+
+use crate::credentials::Credentials;
+use crate::hosts::Block;
+use crate::roles::{Child, Stop, stopped};
+use crate::supervisor::API_LISTENER;
+
+const HOSTS_FILE: &str = "/etc/hosts";
+/// The name of the links' listening socket in the descriptor store.
+const LINK_LISTENER: &str = "link";
+/// Batches of log lines that wait for the log store.
+const LOG_DELIVERIES_MAX: usize = 256;
+/// The suffix of load balancers' names.
+const DNS_SUFFIX: &str = "localhost";
 
 /// Runs until the supervisor ends it or is gone.
 pub(crate) fn run(child: &Child) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("starting the runtime: {error}"))?;
+    runtime.block_on(serve(child))
+}
+
+async fn serve(child: &Child) -> Result<(), String> {
+    let mut stop = child.stop_signal().map_err(|error| format!("listening to signals: {error}"))?;
+    let database = Database::open(FileDisk::new(child.layout.store()), Options::default())
+        .map_err(|error| format!("opening {}: {}", child.layout.store().display(), with_causes(&error)))?;
+
+    let (events, events_waiting) = mpsc::channel(control_loop::EVENTS_MAX);
+    let (logs, _logs_waiting) = mpsc::channel(LOG_DELIVERIES_MAX);
+    let links = link_server::Links::default();
+    let block = Block::new(HOSTS_FILE, &child.config.instance);
+    let looping =
+        control_loop::run(database.clone(), links.clone(), events_waiting, ids()?, Limits::default());
+    let linking = link_server::serve(link_listener(child)?, links, events, logs);
+    let naming = names::keep(database.clone(), block.clone());
+
+    let context = Arc::new(Context::new(database, ids()?, settings(child)));
+    let credentials = Credentials::load(&child.layout.credentials()).map_err(|error| error.to_string())?;
+    let mode = if child.config.accept_any_credentials { AuthMode::AcceptAny } else { AuthMode::Verify };
+    let api = Arc::new(api::Api::new(Services::new(context), credentials, mode, ids()?));
+    let serving = api::serve(api_listener(child)?, api, stop.clone());
+
     child.descriptors.ready().map_err(|error| error.to_string())?;
-    child.descriptors.wait_for_end();
+    let background = async {
+        tokio::select! {
+            () = looping => Err("the loop has ended".to_owned()),
+            () = linking => Err("the link server has ended".to_owned()),
+            () = naming => Err("the store has closed".to_owned()),
+        }
+    };
+    tokio::select! {
+        outcome = Box::pin(background) => return outcome,
+        () = Box::pin(serving) => {}
+    }
+    // Of an orphan the names stay: its load balancer serves on.
+    if stopped(&mut stop).await == Stop::Ordered {
+        names::remove(block).await;
+    }
     Ok(())
+}
+
+/// Where load balancers connect. The socket is kept by the supervisor, so that connections wait for the next `control`.
+fn link_listener(child: &Child) -> Result<UnixListener, String> {
+    let path = child.layout.control_socket();
+    let failed = |error: &dyn std::fmt::Display| format!("listening at {}: {error}", path.display());
+    let listener = match child.descriptors.get(LINK_LISTENER).map_err(|error| failed(&error))? {
+        Some(mut kept) => std::os::unix::net::UnixListener::from(kept.remove(0)),
+        None => {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
+                _ => {}
+            }
+            let listener = std::os::unix::net::UnixListener::bind(&path).map_err(|error| failed(&error))?;
+            child.descriptors.put(LINK_LISTENER, &[listener.as_fd()]).map_err(|error| failed(&error))?;
+            listener
+        }
+    };
+    listener.set_nonblocking(true).map_err(|error| failed(&error))?;
+    UnixListener::from_std(listener).map_err(|error| failed(&error))
+}
+
+/// Ids that nobody else has: seeded by the kernel.
+fn ids() -> Result<Ids, String> {
+    let seed = getrandom::u64().map_err(|error| format!("asking the kernel for randomness: {error}"))?;
+    Ok(Ids::from_seed(seed))
+}
+
+fn settings(child: &Child) -> Settings {
+    let range = child.config.lb_range;
+    Settings {
+        dns_suffix: DNS_SUFFIX.to_owned(),
+        load_balancer_range: Cidr::new(range.first, range.prefix)
+            .expect("the configuration's prefix is below 32"),
+    }
+}
+
+/// The supervisor made it before the first `control` was started, and keeps it for the next one.
+fn api_listener(child: &Child) -> Result<TcpListener, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("taking the API's listening socket: {error}");
+    let mut kept = child
+        .descriptors
+        .get(API_LISTENER)
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| failed(&"the supervisor does not have it"))?;
+    let listener = std::net::TcpListener::from(kept.remove(0));
+    listener.set_nonblocking(true).map_err(|error| failed(&error))?;
+    TcpListener::from_std(listener).map_err(|error| failed(&error))
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
 }

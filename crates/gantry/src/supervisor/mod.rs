@@ -18,6 +18,7 @@ mod serve;
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,11 +59,16 @@ impl Role {
     }
 }
 
+/// The name of `control`'s listening socket.
+pub const API_LISTENER: &str = "api";
+
 /// What to start and how.
 pub struct Plan {
     pub program: PathBuf,
     /// In the order in which they start.
     pub children: Vec<ChildPlan>,
+    /// What children find in the descriptor store from the start, by role and name.
+    pub descriptors: Vec<(Role, &'static str, OwnedFd)>,
     pub handoff_socket: PathBuf,
     /// Called once, when every child has said that it serves.
     pub on_ready: Box<dyn FnOnce()>,

@@ -56,6 +56,11 @@ pub fn run(mut plan: Plan) -> Result<(), SupervisorError> {
         stage: Stage::Serving,
         plan,
     };
+    for (role, name, descriptor) in std::mem::take(&mut supervisor.plan.descriptors) {
+        if let Err(refusal) = supervisor.table.put(role.name(), name.to_owned(), vec![descriptor]) {
+            tracing::error!("keeping {name} for {}: {refusal}", role.name());
+        }
+    }
     supervisor.take_over();
     while supervisor.stage != Stage::Done {
         supervisor.advance(Instant::now());
