@@ -24,7 +24,7 @@ pub(crate) struct ProcessSpec<'a> {
 
 pub(crate) fn write_bundle(directory: &ContainerDirectory, config: &Value) -> io::Result<()> {
     for path in [directory.bundle(), directory.oci()] {
-        fs::create_dir_all(path)?;
+        fs::create_dir(path)?;
     }
     fs::write(directory.bundle().join("config.json"), serde_json::to_vec(config)?)
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
@@ -17,52 +16,72 @@ use crate::spec::ContainerId;
 use crate::state::{ContainerDirectory, ShimRecord};
 use crate::watch::wait_readable;
 
-/// First the processes, then the control groups, then the directory: each needs what the next removes.
+/// The directory gets another name first. From then on nobody can write into it, so what it says is final: a shim
+/// that has not said who it is finds it gone and ends, and one that has is ended here.
 pub(crate) fn delete(runtime: &Runtime, id: &ContainerId) -> Result<(), DeleteError> {
     let directory = runtime.directory(id);
-    let error = |attempted: &'static str| {
-        move |source| DeleteError { attempted, what: format!("container {id}"), source }
-    };
-    if !directory.path().exists() {
-        return Ok(());
+    let removed = removed_directory(runtime, id);
+    // Left by a delete that was cut off.
+    finish(runtime, id, &removed)?;
+    // A builder that was at work makes libcontainer's directory again, with its parents, before it is killed; after
+    // that nobody is left to make another.
+    for _ in 0..ROUNDS_MAX {
+        match fs::rename(directory.path(), removed.path()) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(error(id, "set aside the directory")(source)),
+            Ok(()) => finish(runtime, id, &removed)?,
+        }
     }
-    let record = directory.read_shim().ok();
-    if let Some(record) = &record {
-        end_processes(record).map_err(error("end the processes"))?;
-    }
-    if let Some(group) = record.map(|record| record.cgroup).or_else(|| planned_group(runtime, id, &directory))
-    {
-        group.remove().map_err(error("remove the control groups"))?;
-    }
-    // Under another name first: a shim that did not live to say who it is cannot write into it any more, and the id
-    // is free at once.
-    let removed = runtime.state_directory().join(format!("{REMOVED}{id}"));
-    remove_directory(&removed)
-        .and_then(|()| fs::rename(directory.path(), &removed))
-        .and_then(|()| remove_directory(&removed))
-        .map_err(error("remove the directory"))
+    Err(error(id, "remove the directory")(io::Error::other("somebody makes it again and again")))
 }
 
-/// Removes the directories of deletes that a crash cut off.
-pub(crate) fn sweep(state_directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(state_directory)? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(REMOVED.as_bytes()) {
-            remove_directory(&entry.path())?;
+/// Finishes the deletes that a crash cut off.
+pub(crate) fn sweep(runtime: &Runtime) -> io::Result<()> {
+    for entry in fs::read_dir(runtime.state_directory())? {
+        let name = entry?.file_name();
+        let id = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(REMOVED))
+            .and_then(|id| ContainerId::new(id).ok());
+        if let Some(id) = id {
+            finish(runtime, &id, &removed_directory(runtime, &id)).map_err(io::Error::other)?;
         }
     }
     Ok(())
 }
 
-/// No id begins with a dot.
-const REMOVED: &str = ".removed-";
-
-fn remove_directory(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+/// First the processes, then the control groups, then the directory: each needs what the next removes.
+fn finish(runtime: &Runtime, id: &ContainerId, directory: &ContainerDirectory) -> Result<(), DeleteError> {
+    if !directory.path().exists() {
+        return Ok(());
+    }
+    let record = directory.read_shim().ok();
+    if let Some(record) = &record {
+        end_processes(record).map_err(error(id, "end the processes"))?;
+    }
+    if let Some(group) = record.map(|record| record.cgroup).or_else(|| planned_group(runtime, id, directory))
+    {
+        group.remove().map_err(error(id, "remove the control groups"))?;
+    }
+    match fs::remove_dir_all(directory.path()) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(error(id, "remove the directory")(source))
+        }
         _ => Ok(()),
     }
 }
+
+fn error(id: &ContainerId, attempted: &'static str) -> impl Fn(io::Error) -> DeleteError {
+    move |source| DeleteError { attempted, what: format!("container {id}"), source }
+}
+
+fn removed_directory(runtime: &Runtime, id: &ContainerId) -> ContainerDirectory {
+    ContainerDirectory::new(runtime.state_directory().join(format!("{REMOVED}{id}")))
+}
+
+const ROUNDS_MAX: usize = 5;
+/// No id begins with a dot.
+const REMOVED: &str = ".removed-";
 
 /// Where the groups would be if the shim died before it could say so.
 fn planned_group(runtime: &Runtime, id: &ContainerId, directory: &ContainerDirectory) -> Option<Cgroup> {

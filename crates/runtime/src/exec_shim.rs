@@ -160,7 +160,8 @@ fn start(
 /// What libcontainer reads of a container: whether it runs, as which process, and where its bundle is.
 fn copy_state(directory: &ContainerDirectory, id: &ContainerId, own: &Path) -> io::Result<()> {
     let copy = own.join(id.as_str());
-    fs::create_dir_all(&copy)?;
+    fs::create_dir(own)?;
+    fs::create_dir(&copy)?;
     fs::copy(directory.oci().join(id.as_str()).join("state.json"), copy.join("state.json")).map(|_| ())
 }
 

@@ -285,7 +285,7 @@ impl Runtime {
     /// Every container that has a directory, also those that another process started. Also finishes the deletes that a
     /// crash cut off. For the one node that a directory belongs to, when it starts.
     pub fn adopt(&self) -> io::Result<Vec<Found>> {
-        delete::sweep(&self.config.state_directory)?;
+        delete::sweep(self)?;
         adopt::adopt(&self.config.state_directory)
     }
 

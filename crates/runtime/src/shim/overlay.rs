@@ -29,7 +29,8 @@ pub(super) fn enter_mount_namespace() -> Result<(), StartFailure> {
 
 pub(super) fn mount_root(directory: &ContainerDirectory, spec: &ContainerSpec) -> Result<(), StartFailure> {
     for path in [directory.upper(), directory.work(), directory.rootfs()] {
-        fs::create_dir_all(&path).map_err(|error| failure(&format!("make {}", path.display()), error))?;
+        // Not with its parents: a container's directory that is gone was deleted.
+        fs::create_dir(&path).map_err(|error| failure(&format!("make {}", path.display()), error))?;
     }
     for layer in &spec.layers {
         if !layer.is_dir() {
@@ -106,10 +107,11 @@ pub(super) fn hide_cgroups(
     group: &Cgroup,
 ) -> Result<Vec<(PathBuf, PathBuf)>, StartFailure> {
     let mut views = Vec::new();
+    fs::create_dir(directory.cgroup_mounts()).map_err(|error| failure("make a directory", error))?;
     for (index, (name, source)) in group.views().into_iter().enumerate() {
         // The name of the mount point must not be a controller's: that is how libcontainer knows one.
         let kept = directory.cgroup_mounts().join(format!("view-{index}"));
-        fs::create_dir_all(&kept).map_err(|error| failure(&format!("make {}", kept.display()), error))?;
+        fs::create_dir(&kept).map_err(|error| failure(&format!("make {}", kept.display()), error))?;
         mount(&source, &kept, "", MountFlags::BIND, None)
             .map_err(|error| failure(&format!("bind {}", source.display()), error))?;
         let target = if name.is_empty() {
