@@ -123,7 +123,9 @@ fn main() {
         }
     });
     println!("50 x add_interface at once {:>9.1?}", begin.elapsed());
+    let begin = Instant::now();
     vpcs.teardown_all().expect("clear up");
+    println!("teardown_all of these      {:>9.1?}", begin.elapsed());
 }
 
 fn report(what: &str, times: impl Iterator<Item = Duration>) {

@@ -50,6 +50,8 @@ pub(crate) const DNS_CONNECTIONS_MAX: usize = 256;
 pub(crate) const DNS_CONNECTIONS_PER_CLIENT_MAX: usize = 16;
 pub(crate) const DNS_REQUESTS_PER_CONNECTION_MAX: usize = 256;
 pub(crate) const DNS_CONNECTION_IDLE: Duration = Duration::from_secs(10);
+/// Failures to receive in a row, each followed by a pause, until the server gives up.
+pub(crate) const DNS_FAILURES_MAX: u32 = 100;
 pub(crate) const DNS_ERROR_PAUSE: Duration = Duration::from_millis(50);
 /// How long the host's resolv.conf is believed without another look.
 pub(crate) const RESOLV_CONF_AGE: Duration = Duration::from_secs(5);

@@ -134,7 +134,8 @@ pub(crate) fn remove_directory(path: &Path) -> Result<(), NamespaceError> {
         }
     }
     match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+        // What somebody else put there stays.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
             Err(NamespaceError::new("remove", path, error))
         }
         _ => Ok(()),

@@ -52,15 +52,17 @@ impl Server {
 
 async fn serve_udp(server: Arc<Server>, socket: Arc<UdpSocket>) -> io::Result<()> {
     let mut forwards = JoinSet::new();
+    let mut failures = Failures::default();
     let mut buffer = vec![0; limits::DNS_MESSAGE_BYTES];
     loop {
         let (length, client) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
-                pause_after(&error).await;
+                failures.pause(error).await?;
                 continue;
             }
         };
+        failures = Failures::default();
         while forwards.try_join_next().is_some() {}
         match server.decide(&buffer[..length], Transport::Udp) {
             Decision::Answer(answer) => send(&socket, &answer, client).await,
@@ -91,14 +93,16 @@ async fn send(socket: &UdpSocket, answer: &[u8], client: SocketAddr) {
 
 async fn serve_tcp(server: Arc<Server>, listener: TcpListener) -> io::Result<()> {
     let mut connections = JoinSet::new();
+    let mut failures = Failures::default();
     loop {
         let (stream, client) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                pause_after(&error).await;
+                failures.pause(error).await?;
                 continue;
             }
         };
+        failures = Failures::default();
         while connections.try_join_next().is_some() {}
         // Without a place the connection is closed; the client asks again.
         if let Some(place) = server.connections.take(client.ip()) {
@@ -128,8 +132,18 @@ async fn serve_connection(server: &Server, mut stream: TcpStream, client: IpAddr
     Ok(())
 }
 
-/// A shortage of memory or descriptors passes; until then the loop must not spin.
-async fn pause_after(error: &io::Error) {
-    tracing::warn!(%error, "a VPC's DNS cannot receive");
-    tokio::time::sleep(limits::DNS_ERROR_PAUSE).await;
+/// Failures to receive, one after the other.
+#[derive(Default)]
+struct Failures(u32);
+
+impl Failures {
+    /// A shortage of memory or descriptors passes, and until then the loop must not spin. What stays is an error.
+    async fn pause(&mut self, error: io::Error) -> io::Result<()> {
+        self.0 += 1;
+        if self.0 > limits::DNS_FAILURES_MAX {
+            return Err(error);
+        }
+        tokio::time::sleep(limits::DNS_ERROR_PAUSE).await;
+        Ok(())
+    }
 }

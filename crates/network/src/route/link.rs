@@ -66,6 +66,8 @@ const OPERSTATE_UP: u8 = 6;
 const HEADER_BYTES: usize = 16;
 const VETH_INFO_PEER: u16 = 1;
 const INET_CONF: u16 = 1;
+/// `RTEXT_FILTER_SKIP_STATS`: they are most of an answer, and we have no use for them.
+const WITHOUT_STATISTICS: u32 = 8;
 
 pub(crate) struct VethEnd<'a> {
     pub(crate) name: &'a str,
@@ -113,6 +115,9 @@ pub(crate) struct InterfaceSettings {
     pub(crate) strict_reverse_path: bool,
 }
 
+/// The group of all links that [`configure`] has seen.
+const INTERFACE_GROUP: u32 = 0x6774;
+
 /// Sets what the kernel keeps per link, proxy ARP and redirects always off, without a look at /proc/sys.
 pub(crate) fn configure(messages: &mut Messages, index: u32, alias: &str, settings: InterfaceSettings) {
     // Numbers of `enum` IPV4_DEVCONF in linux/ip.h.
@@ -124,6 +129,7 @@ pub(crate) fn configure(messages: &mut Messages, index: u32, alias: &str, settin
     messages.push("configure a link", libc::RTM_SETLINK, 0, &[], |body| {
         body.raw(&header(index, 0, 0));
         body.text(libc::IFLA_IFALIAS, alias);
+        body.u32(libc::IFLA_GROUP, INTERFACE_GROUP);
         body.nested(libc::IFLA_AF_SPEC, |families| {
             families.nested(libc::AF_INET as u16, |inet| {
                 inet.nested(INET_CONF, |conf| {
@@ -160,11 +166,20 @@ pub(crate) fn delete_link(messages: &mut Messages, name: &str) {
     });
 }
 
+/// Deletes every configured link of the namespace at once: a hundred take no longer than one, which is some 30 ms.
+pub(crate) fn delete_configured_links(messages: &mut Messages) {
+    messages.push("delete a group of links", libc::RTM_DELLINK, 0, &[Errno::ENODEV], |body| {
+        body.raw(&header(0, 0, 0));
+        body.u32(libc::IFLA_GROUP, INTERFACE_GROUP);
+    });
+}
+
 pub(crate) fn link_by_name(socket: &NetlinkSocket, name: &str) -> Result<Option<Link>, NetlinkError> {
     let mut messages = Messages::new();
     messages.push("look up a link", libc::RTM_GETLINK, 0, &[], |body| {
         body.raw(&header(0, 0, 0));
         body.text(libc::IFLA_IFNAME, name);
+        body.u32(libc::IFLA_EXT_MASK, WITHOUT_STATISTICS);
     });
     match socket.query(messages) {
         Ok(answers) => Ok(answers.iter().find_map(|answer| parse(&answer.body))),
@@ -191,7 +206,10 @@ pub(crate) fn becomes_operational(socket: &NetlinkSocket, name: &str) -> Result<
 
 pub(crate) fn links(socket: &NetlinkSocket) -> Result<Vec<Link>, NetlinkError> {
     let mut messages = Messages::new();
-    messages.push("list links", libc::RTM_GETLINK, libc::NLM_F_DUMP, &[], |body| body.raw(&header(0, 0, 0)));
+    messages.push("list links", libc::RTM_GETLINK, libc::NLM_F_DUMP, &[], |body| {
+        body.raw(&header(0, 0, 0));
+        body.u32(libc::IFLA_EXT_MASK, WITHOUT_STATISTICS);
+    });
     Ok(socket.query(messages)?.iter().filter_map(|answer| parse(&answer.body)).collect())
 }
 

@@ -34,8 +34,16 @@ pub(crate) struct Route {
 
 /// Adds a route, or changes the one for the same range.
 pub(crate) fn put_route(messages: &mut Messages, route: Route) {
-    let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
-    messages.push("put a route", libc::RTM_NEWROUTE, flags, &[], |body| {
+    push_route(messages, "put a route", libc::NLM_F_CREATE | libc::NLM_F_REPLACE, route);
+}
+
+/// Adds a route; `EEXIST` when there is one for the same range.
+pub(crate) fn add_route(messages: &mut Messages, route: Route) {
+    push_route(messages, "add a route", libc::NLM_F_CREATE | libc::NLM_F_EXCL, route);
+}
+
+fn push_route(messages: &mut Messages, attempt: &'static str, flags: libc::c_int, route: Route) {
+    messages.push(attempt, libc::RTM_NEWROUTE, flags, &[], |body| {
         let (scope, kind, route_flags) = match route.destination {
             Destination::Link(_) => (libc::RT_SCOPE_LINK, libc::RTN_UNICAST, 0),
             Destination::Gateway(..) => (libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST, ONLINK),

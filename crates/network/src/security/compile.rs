@@ -73,6 +73,8 @@ fn base_table(base: &VpcBase) -> Table {
     }
 }
 
+/// A chain whose hook or priority changes takes another name: the tables of former versions are taken over as they are,
+/// and a chain cannot change its hook.
 fn base_chains() -> BTreeMap<String, Chain> {
     let uplink = || LinkPattern::named(UPLINK);
     let loopback = || LinkPattern::named("lo");

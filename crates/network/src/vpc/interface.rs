@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use gantry_types::{NetworkInterfaceId, VpcId};
+use nix::errno::Errno;
 
 use super::{GATEWAY, LOOPBACK_INDEX, NetworkError, Vpc, Vpcs, write_settings};
 use crate::cidr::Ipv4Cidr;
@@ -106,8 +107,16 @@ impl Vpcs {
         route::add_address(&mut messages, link.index, GATEWAY, 32);
         route::add_neighbour(&mut messages, link.index, config.address, config.mac);
         let destination = Destination::Link(link.index);
-        route::put_route(&mut messages, Route { range: Ipv4Cidr::host(config.address), destination });
-        vpc.route.request(messages).map_err(|error| vpc.failed(error))?;
+        route::add_route(&mut messages, Route { range: Ipv4Cidr::host(config.address), destination });
+        if let Err(error) = vpc.route.request(messages) {
+            let mut messages = Messages::new();
+            route::delete_link(&mut messages, link_name);
+            vpc.route.request(messages).map_err(|error| vpc.failed(error))?;
+            return Err(match error.is(Errno::EEXIST) {
+                true => NetworkError::AddressTaken { address: config.address, vpc_id: vpc.id.clone() },
+                false => vpc.failed(error),
+            });
+        }
 
         task.configure(config)?;
         if route::becomes_operational(&vpc.route, link_name).map_err(|error| vpc.failed(error))? {
@@ -117,7 +126,10 @@ impl Vpcs {
         }
     }
 
-    /// Takes an interface away, and its namespace. Idempotent.
+    /// Takes an interface away, and its namespace. Idempotent. Close the sockets in it first.
+    ///
+    /// The kernel waits some 30 ms until no packet is on its way through the link, and makes nobody else's link meanwhile:
+    /// start what replaces a task before this.
     pub fn remove_interface(
         &self,
         vpc_id: &VpcId,

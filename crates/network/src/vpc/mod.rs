@@ -8,6 +8,9 @@
 //!                            uplink   169.254.192.2/30 ───────────── gta-0000  169.254.192.1/30
 //!                                     masquerade                     masquerade, forward
 //! ```
+//! A task reaches what the host serves on its own addresses, as far as the host's firewall lets it, like anything else
+//! outside; it does not reach what the host serves on its loopback.
+//!
 //! The kernel is the record: links carry the id they belong to as alias, the number of an uplink is in its name. So a
 //! process that was killed anywhere is followed by one that finds out and goes on, and every operation may be repeated.
 
@@ -94,6 +97,8 @@ pub enum NetworkError {
     UplinkRangeFull(Ipv4Cidr),
     #[error("link {link} in {vpc_id} belongs to {owner}")]
     LinkTaken { link: String, vpc_id: VpcId, owner: String },
+    #[error("another interface in {vpc_id} has the address {address}")]
+    AddressTaken { address: Ipv4Addr, vpc_id: VpcId },
     #[error("link {link} does not come up")]
     NotOperational { link: String },
     #[error("set {path} to {value}: {source}")]

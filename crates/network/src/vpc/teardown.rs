@@ -16,7 +16,11 @@ impl Vpcs {
         let _turn = self.host.turn();
         match self.vpc(vpc_id) {
             Ok(vpc) => {
-                for interface in self.interfaces_of(&vpc)? {
+                let interfaces = self.interfaces_of(&vpc)?;
+                let mut messages = Messages::new();
+                route::delete_configured_links(&mut messages);
+                vpc.route.request(messages).map_err(|error| vpc.failed(error))?;
+                for interface in interfaces {
                     self.remove_interface(vpc_id, &interface.interface_id)?;
                 }
             }

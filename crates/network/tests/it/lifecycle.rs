@@ -125,6 +125,52 @@ fn an_address_moves_to_another_interface() {
 }
 
 #[test]
+fn an_address_that_is_in_use_is_not_taken_away() {
+    world(|| {
+        let vpcs = vpcs();
+        vpcs.ensure_vpc(&vpc_config(VPC)).unwrap();
+        let (one, two) = (add(&vpcs, 10), add(&vpcs, 11));
+        vpcs.set_security(&VPC.into(), open_security(&[10, 11])).unwrap();
+        let mut thief = interface(VPC, 12);
+        thief.address = address(11);
+        let error = vpcs.add_interface(&thief).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "another interface in vpc-00000000000000001 has the address 172.31.0.11"
+        );
+        assert!(reaches(&one.path, &Server::start(&two.path, address(11), 80)));
+        vpcs.remove_interface(&VPC.into(), &eni(VPC, 11).as_str().into()).unwrap();
+        vpcs.add_interface(&thief).unwrap();
+    });
+}
+
+#[test]
+fn another_mount_namespace_keeps_no_network_alive() {
+    world(|| {
+        let vpcs = vpcs();
+        vpcs.ensure_vpc(&vpc_config(VPC)).unwrap();
+        add(&vpcs, 10);
+        let mounts =
+            || fs::read_to_string("/proc/thread-self/mountinfo").unwrap().matches(&eni(VPC, 10)).count();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (go, gone) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            // As the shim of a container does.
+            let shim = scope.spawn(move || {
+                become_a_shim();
+                sender.send(mounts()).unwrap();
+                gone.recv_timeout(PATIENCE).unwrap();
+                mounts()
+            });
+            assert_eq!(receiver.recv_timeout(PATIENCE).unwrap(), 1);
+            vpcs.remove_interface(&VPC.into(), &eni(VPC, 10).as_str().into()).unwrap();
+            go.send(()).unwrap();
+            assert_eq!(shim.join().unwrap(), 0);
+        });
+    });
+}
+
+#[test]
 fn a_vpc_that_is_half_made_is_completed() {
     world(|| {
         let outside = Outside::new();

@@ -354,3 +354,11 @@ pub(crate) fn ping(from: &Path, to: Ipv4Addr) -> bool {
     socket.set_read_timeout(Some(SILENCE)).expect("a bound for the wait");
     socket.recv(&mut [0; 64]).is_ok()
 }
+
+/// A mount namespace of one's own that still follows what is unmounted outside.
+pub(crate) fn become_a_shim() {
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing)
+        .expect("follow the mounts outside");
+}
