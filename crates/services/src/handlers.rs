@@ -8,6 +8,9 @@ macro_rules! handlers {
         /// The service on its context.
         pub struct Service(pub std::sync::Arc<crate::Context>);
 
+        /// The operations that have a handler, by their methods' names.
+        pub(crate) const METHODS: &[&str] = &[$(stringify!($method),)+];
+
         impl $trait for Service {
             $(handlers!(@$kind $method($input) -> $output = $handler);)+
         }

@@ -22,6 +22,7 @@ pub mod elbv2;
 
 pub use context::{Context, Decision, Settings};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gantry_api::{ApiError, CallContext, ServiceModel};
@@ -56,7 +57,25 @@ impl Services {
     }
 }
 
-/// The services that a caller can reach, with the operations that are served.
-pub fn served() -> &'static [&'static ServiceModel] {
-    gantry_api::SERVICES
+/// The operations of a service that have a handler, by their methods' names.
+fn methods(service: &str) -> &'static [&'static str] {
+    match service {
+        "ec2" => ec2::METHODS,
+        "ecs" => ecs::METHODS,
+        "elbv2" => elbv2::METHODS,
+        _ => &[],
+    }
+}
+
+/// Every service that answers, with the operations that are served, in the order of their names.
+pub fn served() -> Vec<(&'static ServiceModel, Vec<&'static str>)> {
+    let operations = |model: &'static ServiceModel| {
+        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+        let handled: BTreeSet<String> = methods(model.name).iter().map(|method| plain(method)).collect();
+        let names = model.operations.iter().map(|operation| operation.name);
+        let mut names: Vec<&str> = names.filter(|name| handled.contains(&plain(name))).collect();
+        names.sort_unstable();
+        names
+    };
+    gantry_api::SERVICES.iter().map(|model| (*model, operations(model))).collect()
 }
