@@ -212,6 +212,12 @@ pub fn instance_name(state_dir: &Path) -> String {
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The same for the names of links, which are short.
+pub fn network_instance(instance: &str) -> gantry_network::Instance {
+    gantry_network::Instance::new(&instance[..6])
+        .expect("an instance's name begins with six hexadecimal digits")
+}
+
 /// Writes a file of mode 0600 whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     use std::io::Write as _;

@@ -32,6 +32,7 @@ pub(crate) struct ImageArguments {
 enum ImageCommand {
     Build(BuildArguments),
     Load(LoadArguments),
+    Save(SaveArguments),
     Ls(ListArguments),
     Rm(RemoveArguments),
     Tag(TagArguments),
@@ -73,6 +74,16 @@ struct LoadArguments {
     /// The name of the archive's only image, instead of those in the archive
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+}
+
+/// Write an image to an archive that docker, podman and buildah load.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gantry image save web:1 | docker load")]
+struct SaveArguments {
+    name: String,
+    /// [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// List images.
@@ -125,6 +136,7 @@ pub(crate) fn run(arguments: ImageArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         ImageCommand::Build(arguments) => build(&store, arguments),
         ImageCommand::Load(arguments) => load(&store, &arguments),
+        ImageCommand::Save(arguments) => save(&store, &arguments),
         ImageCommand::Ls(arguments) => list(&store, &arguments),
         ImageCommand::Rm(arguments) => remove(&store, &arguments),
         ImageCommand::Tag(arguments) => tag(&store, &arguments),
@@ -186,6 +198,30 @@ fn load(store: &Store, arguments: &LoadArguments) -> Result<ExitCode, Failure> {
     })?;
     for image in loaded {
         named(&image.references, &image.digest);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn save(store: &Store, arguments: &SaveArguments) -> Result<ExitCode, Failure> {
+    let failed =
+        |error: &dyn Display, next: &str| Failure::new(format!("saving {}", arguments.name), error, next);
+    let names = "see the names with `gantry image ls`";
+    match &arguments.output {
+        Some(path) => {
+            let file = std::fs::File::create(path).map_err(|error| failed(&error, "name another file"))?;
+            store
+                .save(&arguments.name, std::io::BufWriter::new(file))
+                .map_err(|error| failed(&error, names))?;
+        }
+        None if std::io::stdout().is_terminal() => {
+            return Err(failed(
+                &"an archive is nothing for a terminal",
+                "name a file with --output, or use a pipe",
+            ));
+        }
+        None => {
+            store.save(&arguments.name, std::io::stdout().lock()).map_err(|error| failed(&error, names))?
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

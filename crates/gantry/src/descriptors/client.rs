@@ -64,33 +64,41 @@ impl Client {
         outcome
     }
 
-    /// Duplicates of the descriptors that were put under this name, also by an earlier process of the same role.
+    /// Duplicates of the descriptors that were put under this name, also by an earlier process of the same role. When the
+    /// supervisor is gone: of those that this process put or got.
     pub fn get(&self, name: &str) -> Result<Option<Vec<OwnedFd>>, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.ask(&mut state, &Request::Get { name: name.to_owned() }, &[])? {
-            (Reply::NotFound, _) => Ok(None),
-            (Reply::Found, descriptors) if !descriptors.is_empty() => {
+        match self.ask(&mut state, &Request::Get { name: name.to_owned() }, &[]) {
+            Err(StoreError::Gone) => {
+                let held = state.held.get(name).map(|set| set.iter().map(OwnedFd::try_clone).collect());
+                Ok(held.transpose()?)
+            }
+            Err(error) => Err(error),
+            Ok((Reply::NotFound, _)) => Ok(None),
+            Ok((Reply::Found, descriptors)) if !descriptors.is_empty() => {
                 let held = descriptors.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?;
                 state.held.insert(name.to_owned(), held);
                 Ok(Some(descriptors))
             }
-            _ => Err(StoreError::Unexpected),
+            Ok(_) => Err(StoreError::Unexpected),
         }
     }
 
-    /// Every name, in order.
+    /// Every name, in order. When the supervisor is gone: those of this process.
     pub fn list(&self) -> Result<Vec<String>, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<String> = Vec::new();
         for _ in 0..=NAMES_MAX / NAMES_PAGE_MAX {
-            match self.ask(&mut state, &Request::List { after: all.last().cloned() }, &[])? {
-                (Reply::Names { names, more }, _) => {
+            match self.ask(&mut state, &Request::List { after: all.last().cloned() }, &[]) {
+                Err(StoreError::Gone) => return Ok(state.held.keys().cloned().collect()),
+                Err(error) => return Err(error),
+                Ok((Reply::Names { names, more }, _)) => {
                     all.extend(names);
                     if !more {
                         return Ok(all);
                     }
                 }
-                _ => return Err(StoreError::Unexpected),
+                Ok(_) => return Err(StoreError::Unexpected),
             }
         }
         Err(StoreError::Unexpected)
@@ -249,7 +257,10 @@ mod tests {
         client.wait_for_end();
         let file = std::fs::File::open("/dev/null").unwrap();
         assert!(matches!(client.put("a", &[file.as_fd()]), Err(StoreError::Gone)));
-        assert!(matches!(client.list(), Err(StoreError::Gone)));
+        assert!(matches!(client.remove("b"), Err(StoreError::Gone)));
+        assert_eq!(client.list().unwrap(), ["a"]);
+        assert_eq!(client.get("a").unwrap().map(|set| set.len()), Some(1));
+        assert!(client.get("b").unwrap().is_none());
         let held = client.held().unwrap();
         assert_eq!(held.iter().map(|(name, set)| (name.as_str(), set.len())).collect::<Vec<_>>(), [("a", 1)]);
     }

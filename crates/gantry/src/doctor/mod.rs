@@ -1,7 +1,7 @@
 //! `gantry doctor`: what this machine can and cannot enforce, and what to do about it.
 //!
-//! Each check tries the real thing where that leaves no trace (an overlay mount, a VPC in a network namespace of its own, a
-//! listening socket), and reads the rest. A check says what it found, and, unless all is well, what to do next.
+//! Each check tries the real thing where that leaves no trace (an overlay mount, links and rules in a network namespace of its
+//! own, a listening socket), and reads the rest. A check says what it found, and, unless all is well, what to do next.
 
 mod machine;
 mod network;

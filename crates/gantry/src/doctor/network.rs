@@ -6,8 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::Path;
 
-use gantry_network::{Instance, Ipv4Cidr, NetworkConfig, UPLINK_RANGE_DEFAULT, VpcConfig, Vpcs};
-use gantry_types::VpcId;
+use gantry_network::{Firewall, FirewallEffect, Ipv4Cidr, Probe, UPLINK_RANGE_DEFAULT};
 
 use super::{Finding, Subject};
 
@@ -18,10 +17,14 @@ pub(super) fn examine(subject: &Subject) -> Vec<Finding> {
     let is_running = is_running(subject);
     let web = SocketAddr::new(subject.lb_address, 80);
     let first = IpAddr::V4(Ipv4Addr::from(u32::from(subject.lb_range.first) + 1));
+    let instance = crate::config::instance_name(&subject.state_dir);
+    let instance = crate::config::network_instance(&instance);
+    let probe = gantry_network::probe(&instance, &[DEFAULT_VPC, UPLINK_RANGE_DEFAULT]);
     vec![
-        vpc(),
-        overlaps(&fs::read_to_string("/proc/net/route").unwrap_or_default()),
-        firewalls(Path::new("/")),
+        vpc(&probe),
+        forwarding(&probe),
+        overlaps(&probe),
+        firewalls(&probe),
         port("API port", subject.listen, is_running, "name another one with --listen"),
         port(
             "port 80",
@@ -40,62 +43,37 @@ fn is_running(subject: &Subject) -> bool {
     matches!(crate::supervisor::running_pid(&lock), Ok(Some(_)))
 }
 
-/// Makes a whole VPC, with its uplink and rules, in a network namespace that ends with its thread.
-fn vpc() -> Finding {
-    let tried = std::thread::spawn(|| -> Result<(), String> {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
-            .map_err(|error| format!("making a network namespace: {error}"))?;
-        try_vpc().map_err(|error| error.to_string())
-    });
-    match tried.join().unwrap_or_else(|_| Err("the attempt panicked".to_owned())) {
-        Ok(()) => Finding::good("VPCs", "namespaces, virtual interfaces and nftables rules work"),
-        Err(error) => Finding::bad(
+fn vpc(probe: &Probe) -> Finding {
+    let tried = [&probe.namespaces, &probe.veth, &probe.nf_tables];
+    match tried.into_iter().find_map(|tried| tried.as_ref().err()) {
+        None => Finding::good("VPCs", "namespaces, virtual interfaces and nftables rules work"),
+        Some(error) => Finding::bad(
             "VPCs",
-            error,
+            error.clone(),
             "needs root and a kernel with CONFIG_NET_NS, CONFIG_VETH, CONFIG_NF_TABLES, CONFIG_NFT_NAT, CONFIG_NFT_MASQ",
         ),
     }
 }
 
-fn try_vpc() -> Result<(), Box<dyn std::error::Error>> {
-    let run_dir = std::env::temp_dir().join(format!("gantry-doctor-{}", std::process::id()));
-    fs::create_dir_all(&run_dir)?;
-    let attempt = || -> Result<(), Box<dyn std::error::Error>> {
-        let config = NetworkConfig {
-            run_dir: run_dir.clone(),
-            instance: Instance::new("doctor")?,
-            uplink_range: UPLINK_RANGE_DEFAULT,
-        };
-        let vpcs = Vpcs::new(config)?;
-        let vpc_id = VpcId::from("vpc-0d0c70d0c70d0c700");
-        let made = vpcs.ensure_vpc(&VpcConfig {
-            vpc_id,
-            cidrs: vec![DEFAULT_VPC],
-            dns_address: Ipv4Addr::new(172, 31, 0, 2),
-            local_addresses: BTreeSet::new(),
-            service_addresses: BTreeSet::new(),
-        });
-        vpcs.teardown_all()?;
-        Ok(made?)
-    };
-    let outcome = attempt();
-    let _ = fs::remove_dir_all(&run_dir);
-    outcome
+fn forwarding(probe: &Probe) -> Finding {
+    let check = "forwarding";
+    match &probe.forwards {
+        Ok(true) => Finding::good(check, "on"),
+        Ok(false) => {
+            Finding::good(check, "off; the first VPC switches it on, so that tasks reach the outside")
+        }
+        Err(error) => {
+            Finding::limited(check, error.clone(), "tasks may not reach anything outside their VPC")
+        }
+    }
 }
 
-/// Routes of the host inside the default VPC's range: tasks would reach those hosts, or not, by chance.
-fn overlaps(routes: &str) -> Finding {
-    let ours = [("the default VPC", DEFAULT_VPC), ("uplinks", UPLINK_RANGE_DEFAULT)];
-    let found: Vec<String> = routes
-        .lines()
-        .skip(1)
-        .filter_map(route)
-        // Our own links are what these ranges are for; the default route leads everywhere.
-        .filter(|(link, destination)| !link.starts_with("gt") && destination.prefix() > 0)
-        .filter_map(|(link, destination)| {
-            let (name, _) = ours.iter().find(|(_, range)| range.overlaps(destination))?;
-            Some(format!("{link} has {destination}, as {name}"))
-        })
+/// Routes of the host inside a VPC's range: tasks would reach those hosts, or not, by chance.
+fn overlaps(probe: &Probe) -> Finding {
+    let found: Vec<String> = probe
+        .overlaps
+        .iter()
+        .map(|overlap| format!("{} has {}, inside {}", overlap.link, overlap.route, overlap.range))
         .collect();
     match found.is_empty() {
         true => Finding::good("address ranges", format!("{DEFAULT_VPC} and {UPLINK_RANGE_DEFAULT} are free")),
@@ -107,35 +85,24 @@ fn overlaps(routes: &str) -> Finding {
     }
 }
 
-/// One line of /proc/net/route: interface, destination and mask in hexadecimal, least byte first.
-fn route(line: &str) -> Option<(&str, Ipv4Cidr)> {
-    let mut words = line.split_whitespace();
-    let link = words.next()?;
-    let number = |word: Option<&str>| u32::from_str_radix(word?, 16).ok().map(u32::swap_bytes);
-    let address = number(words.next())?;
-    let mask = number(words.nth(5))?;
-    Some((link, Ipv4Cidr::around(Ipv4Addr::from(address), u8::try_from(mask.leading_ones()).ok()?)))
-}
-
-fn firewalls(root: &Path) -> Finding {
-    let present = |path: &str| root.join(path).exists();
-    let ufw = fs::read_to_string(root.join("etc/ufw/ufw.conf")).unwrap_or_default();
-    let mut found = Vec::new();
-    if present("sys/class/net/docker0") {
-        found.push("docker");
-    }
-    if present("run/firewalld") {
-        found.push("firewalld");
-    }
-    if ufw.lines().any(|line| line.trim() == "ENABLED=yes") {
-        found.push("ufw");
-    }
-    match found.as_slice() {
-        [] => Finding::good("firewalls", "no other one"),
-        ["docker"] => Finding::good("firewalls", "docker's, beside which ours stands"),
-        found => Finding::limited(
+fn firewalls(probe: &Probe) -> Finding {
+    let name = |firewall: &Firewall| firewall.program.unwrap_or("rules of somebody else").to_owned();
+    let in_the_way: Vec<String> = probe
+        .firewalls
+        .iter()
+        .filter(|firewall| firewall.effect != FirewallEffect::MakesRoom)
+        .map(|firewall| format!("{} ({})", name(firewall), firewall.place))
+        .collect();
+    match (probe.firewalls.as_slice(), in_the_way.as_slice()) {
+        ([], _) => Finding::good("firewalls", "no other one"),
+        (all, []) => {
+            let names: BTreeSet<String> = all.iter().map(name).collect();
+            let names: Vec<String> = names.into_iter().collect();
+            Finding::good("firewalls", format!("{}, beside which ours stands", names.join(", ")))
+        }
+        (_, in_the_way) => Finding::limited(
             "firewalls",
-            format!("{} may drop what tasks send outside", found.join(" and ")),
+            format!("{} may drop what tasks send outside", in_the_way.join(", ")),
             "let traffic from and to interfaces named gt* be forwarded",
         ),
     }
@@ -188,24 +155,45 @@ fn localhost_names() -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use gantry_network::RouteOverlap;
+
     use super::super::Verdict;
     use super::*;
 
+    fn probe() -> Probe {
+        Probe {
+            namespaces: Ok(()),
+            veth: Ok(()),
+            nf_tables: Ok(()),
+            forwards: Ok(true),
+            overlaps: Vec::new(),
+            firewalls: Vec::new(),
+        }
+    }
+
     #[test]
-    fn routes_that_overlap_are_named() {
-        let header = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
-        let route = |link: &str, destination: &str, mask: &str| {
-            format!("{link}\t{destination}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0\n")
+    fn what_is_in_the_way_is_named() {
+        let mut probe = probe();
+        for finding in [vpc(&probe), forwarding(&probe), overlaps(&probe), firewalls(&probe)] {
+            assert_eq!(finding.verdict, Verdict::Good, "{finding:?}");
+        }
+        probe.veth = Err("no veth here".to_owned());
+        assert_eq!((vpc(&probe).verdict, vpc(&probe).found.as_str()), (Verdict::Bad, "no veth here"));
+        probe.forwards = Err("not readable".to_owned());
+        assert_eq!(forwarding(&probe).verdict, Verdict::Limited);
+        let route = Ipv4Cidr::around(Ipv4Addr::new(172, 31, 16, 0), 20);
+        probe.overlaps.push(RouteOverlap { range: DEFAULT_VPC, route, link: "eth0".to_owned() });
+        assert_eq!(overlaps(&probe).found, "eth0 has 172.31.16.0/20, inside 172.31.0.0/16");
+        let firewall = |program, effect| Firewall {
+            program: Some(program),
+            place: "ip filter FORWARD".to_owned(),
+            effect,
         };
-        let fine = format!(
-            "{header}{}{}{}",
-            route("eth0", "00000000", "00000000"),
-            route("docker0", "000011AC", "0000FFFF"),
-            route("gtabc123-0000", "00C0FEA9", "FCFFFFFF")
-        );
-        assert_eq!(overlaps(&fine).verdict, Verdict::Good, "{}", overlaps(&fine).found);
-        let bad = format!("{header}{}", route("eth0", "00101FAC", "00F0FFFF"));
-        assert_eq!(overlaps(&bad).found, "eth0 has 172.31.16.0/20, as the default VPC");
+        probe.firewalls.push(firewall("Docker", FirewallEffect::MakesRoom));
+        assert_eq!(firewalls(&probe).found, "Docker, beside which ours stands");
+        probe.firewalls.push(firewall("ufw", FirewallEffect::Drops));
+        assert_eq!(firewalls(&probe).found, "ufw (ip filter FORWARD) may drop what tasks send outside");
+        assert_eq!(firewalls(&probe).verdict, Verdict::Limited);
     }
 
     #[test]
@@ -218,25 +206,5 @@ mod tests {
         assert_eq!((finding.verdict, finding.next.as_deref()), (Verdict::Bad, Some(next)));
         drop(taken);
         assert_eq!(port("API port", address, false, next).verdict, Verdict::Good);
-    }
-
-    #[test]
-    fn firewalls_are_recognised() {
-        let root = tempfile::tempdir().unwrap();
-        assert_eq!(firewalls(root.path()).verdict, Verdict::Good);
-        fs::create_dir_all(root.path().join("etc/ufw")).unwrap();
-        fs::write(root.path().join("etc/ufw/ufw.conf"), "# x\nENABLED=yes\n").unwrap();
-        fs::create_dir_all(root.path().join("run/firewalld")).unwrap();
-        assert_eq!(firewalls(root.path()).found, "firewalld and ufw may drop what tasks send outside");
-    }
-
-    #[test]
-    fn a_vpc_can_be_made_here_and_leaves_nothing() {
-        let finding = vpc();
-        assert_eq!(finding.verdict, Verdict::Good, "these tests need root: {}", finding.found);
-        let left = std::env::temp_dir().join(format!("gantry-doctor-{}", std::process::id()));
-        assert!(!left.exists());
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        assert!(!mounts.contains(left.to_str().unwrap()));
     }
 }
