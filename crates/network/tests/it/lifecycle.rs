@@ -194,8 +194,8 @@ fn a_vpc_that_is_half_made_is_completed() {
         // A reboot that kept the files: everything else is gone.
         let path = vpcs.vpc_namespace(&VPC.into());
         drop(vpcs);
-        unmount(&path);
         ip("link delete gtt1-0000");
+        unmount(&path);
         fs::write(&path, "").unwrap();
         let vpcs = crate::world::vpcs();
         vpcs.ensure_vpc(&vpc_config(VPC)).unwrap();

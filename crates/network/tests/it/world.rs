@@ -16,8 +16,9 @@ use nix::sched::{CloneFlags, unshare};
 
 /// Long enough for a busy machine, short enough to end a failing test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// How long "no answer" is waited for. Packets that pass are answered in well below a millisecond.
-pub(crate) const SILENCE: Duration = Duration::from_millis(300);
+/// How long "no answer" is waited for. Packets that pass are answered in well below a millisecond; a lost one is sent again
+/// after a second, so this must be less.
+pub(crate) const SILENCE: Duration = Duration::from_millis(700);
 
 pub(crate) const RUN_DIR: &str = "/run/gantry-test";
 pub(crate) const ANYWHERE: Ipv4Cidr = Ipv4Cidr::ANY;
@@ -207,7 +208,11 @@ pub(crate) fn connect(from: &Path, to: SocketAddrV4, patience: Duration) -> io::
 }
 
 pub(crate) fn reaches(from: &Path, server: &Server) -> bool {
-    match connect(from, server.address, SILENCE) {
+    answers(from, server.address)
+}
+
+pub(crate) fn answers(from: &Path, address: SocketAddrV4) -> bool {
+    match connect(from, address, SILENCE) {
         Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => false,
         Err(error) => panic!("expected an answer or silence: {error}"),
