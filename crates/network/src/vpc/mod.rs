@@ -107,7 +107,7 @@ pub enum NetworkError {
 
 /// All VPCs of one installation on this machine.
 ///
-/// Calls block for as long as the kernel works, mostly below a few milliseconds: call them from a blocking thread.
+/// Calls block for as long as the kernel works, milliseconds to tens of them: make them from a blocking thread.
 /// They may be made from several threads at once.
 pub struct Vpcs {
     config: NetworkConfig,
