@@ -4,6 +4,7 @@ use gantry_types::Value;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::claim::spoken;
 use crate::encode::EncodeError;
 use crate::encode_xml::Xml;
 use crate::shape::{ErrorModel, OperationModel, ServiceModel};
@@ -18,6 +19,14 @@ pub struct ReplyForm {
     pub request_id: String,
     /// The client asked for the error codes of the service's former Query protocol.
     pub query_mode: bool,
+}
+
+impl ReplyForm {
+    /// Of a request that was refused before anybody looked for its operation: the protocol is the one that its headers speak.
+    pub fn unclaimed(headers: &HeaderMap, request_id: String) -> Self {
+        let query_mode = headers.get("x-amzn-query-mode").is_some_and(|value| value == "true");
+        Self { service: None, operation: None, protocol: spoken(headers), request_id, query_mode }
+    }
 }
 
 impl Call {

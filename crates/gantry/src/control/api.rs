@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use gantry_services::Services;
 use gantry_types::{Ids, Timestamp};
 use gantry_wire::{
-    ApiError, Auth, AuthMode, BODY_BYTES_MAX, Call, Credential, Principal, Response, parse_request,
-    render_error, render_output,
+    ApiError, Auth, AuthMode, BODY_BYTES_MAX, Call, Credential, Principal, ReplyForm, Response,
+    parse_request, render_error, render_error_as, render_output,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -31,21 +31,41 @@ use crate::roles::{Stop, stopped};
 static MODELS: gantry_wire::Services = gantry_wire::Services::new(gantry_api::SERVICES);
 
 /// Every limit of the endpoint.
-mod limits {
-    use super::Duration;
-
-    pub(super) const CONNECTIONS_MAX: usize = 1_024;
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) connections_max: usize,
     /// Bodies of all requests together; who comes later waits.
-    pub(super) const BODIES_KIB_MAX: u32 = 64 << 10;
-    pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
-    pub(super) const HEADERS_MAX: usize = 200;
-    pub(super) const HEAD_WAIT_MAX: Duration = Duration::from_secs(75);
-    pub(super) const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+    pub(crate) bodies_kib_max: u32,
+    /// Names and values of a request's headers; and how many there are.
+    pub(crate) head_bytes_max: usize,
+    pub(crate) headers_max: usize,
+    /// From the end of one request to the whole head of the next: idle connections are closed by this.
+    pub(crate) head_wait_max: Duration,
+    pub(crate) body_wait_max: Duration,
     /// After the request to stop.
-    pub(super) const FINISH_MAX: Duration = Duration::from_secs(5);
+    pub(crate) finish_max: Duration,
     /// A process that may open no more files accepts again when some were closed.
-    pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+    pub(crate) accept_pause: Duration,
 }
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_024,
+            bodies_kib_max: 64 << 10,
+            head_bytes_max: 64 << 10,
+            headers_max: 200,
+            head_wait_max: Duration::from_secs(75),
+            body_wait_max: Duration::from_secs(30),
+            finish_max: Duration::from_secs(5),
+            accept_pause: Duration::from_millis(20),
+        }
+    }
+}
+
+/// Of the HTTP parser: beyond ours, so that what is too large for us still gets a whole answer.
+const PARSER_HEAD_BYTES_MAX: usize = 512 << 10;
+const PARSER_HEADERS_MAX: usize = 2_000;
 
 pub(crate) struct Api {
     services: Services,
@@ -53,6 +73,7 @@ pub(crate) struct Api {
     mode: AuthMode,
     request_ids: Mutex<Ids>,
     bodies: Arc<Semaphore>,
+    limits: Limits,
 }
 
 impl Api {
@@ -61,15 +82,16 @@ impl Api {
         credentials: Credentials,
         mode: AuthMode,
         request_ids: Ids,
+        limits: Limits,
     ) -> Self {
-        let bodies = Arc::new(Semaphore::new(limits::BODIES_KIB_MAX as usize));
-        Self { services, credentials, mode, request_ids: Mutex::new(request_ids), bodies }
+        let bodies = Arc::new(Semaphore::new(limits.bodies_kib_max as usize));
+        Self { services, credentials, mode, request_ids: Mutex::new(request_ids), bodies, limits }
     }
 }
 
 /// Serves until `stop` says so, then finishes what is in flight.
 pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch::Receiver<Stop>) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(api.limits.connections_max));
     loop {
         let place = tokio::select! {
             place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
@@ -80,7 +102,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch:
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!("accepting a connection: {error}");
-                    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                    tokio::time::sleep(api.limits.accept_pause).await;
                     continue;
                 }
             },
@@ -93,21 +115,22 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch:
         });
     }
     drop(listener);
-    let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    let _ = timeout(limits::FINISH_MAX, places.acquire_many(all)).await;
+    let all = u32::try_from(api.limits.connections_max).unwrap_or(u32::MAX);
+    let _ = timeout(api.limits.finish_max, places.acquire_many(all)).await;
 }
 
 async fn connection(stream: tokio::net::TcpStream, api: Arc<Api>, mut stop: watch::Receiver<Stop>) {
     let _ = stream.set_nodelay(true);
+    let head_wait_max = api.limits.head_wait_max;
     let service = service_fn(move |request| {
         let api = api.clone();
         async move { Ok::<_, Infallible>(into_http(answer(&api, request).await)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEAD_WAIT_MAX)
-        .max_buf_size(limits::HEAD_BYTES_MAX)
-        .max_headers(limits::HEADERS_MAX)
+        .header_read_timeout(head_wait_max)
+        .max_buf_size(PARSER_HEAD_BYTES_MAX)
+        .max_headers(PARSER_HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let finished = tokio::select! {
@@ -130,13 +153,19 @@ async fn connection(stream: tokio::net::TcpStream, api: Arc<Api>, mut stop: watc
 async fn answer(api: &Arc<Api>, request: http::Request<Incoming>) -> Response {
     let request_id = api.request_ids.lock().unwrap_or_else(PoisonError::into_inner).uuid();
     let (head, body) = request.into_parts();
+    let refuse = |request_id, refusal: Refusal| {
+        render_error_as(&ReplyForm::unclaimed(&head.headers, request_id), &refusal.error())
+    };
+    if is_too_large(&api.limits, &head) {
+        return refuse(request_id, Refusal::LargeHead);
+    }
     let (body, _room) = match read_body(api, body).await {
         Ok(read) => read,
-        Err(error) => return refuse(&head, request_id, &error),
+        Err(refusal) => return refuse(request_id, refusal),
     };
     match understand(api, &head, &body, request_id) {
         Ok(call) => handle(api, *call).await,
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -145,7 +174,7 @@ fn understand(
     head: &http::request::Parts,
     body: &[u8],
     request_id: String,
-) -> Result<Box<Call>, Response> {
+) -> Result<Box<Call>, Box<Response>> {
     let lookup = |key: &str| credential(&api.credentials, key);
     let auth = Auth { lookup: &lookup, mode: api.mode, anonymous: Principal::root() };
     let request = gantry_wire::Request {
@@ -156,7 +185,7 @@ fn understand(
         now: Timestamp::now(),
         request_id,
     };
-    parse_request(&MODELS, &request, &auth).map(Box::new)
+    parse_request(&MODELS, &request, &auth).map(Box::new).map_err(Box::new)
 }
 
 async fn handle(api: &Arc<Api>, call: Call) -> Response {
@@ -185,11 +214,35 @@ async fn handle(api: &Arc<Api>, call: Call) -> Response {
     response
 }
 
-/// Why a body was not read.
-#[derive(Debug, PartialEq, Eq)]
-enum BodyError {
-    TooSlow,
-    Broken,
+/// Why a request was not even looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    LargeHead,
+    SlowBody,
+    BrokenBody,
+}
+
+impl Refusal {
+    /// S3's words, which say it best.
+    fn error(self) -> ApiError {
+        let (code, message) = match self {
+            Self::LargeHead => (
+                "RequestHeaderSectionTooLarge",
+                "Your request header section exceeds the maximum allowed size.",
+            ),
+            Self::SlowBody => (
+                "RequestTimeout",
+                "Your socket connection to the server was not read from or written to within the timeout period.",
+            ),
+            Self::BrokenBody => ("IncompleteBody", "The request body terminated unexpectedly."),
+        };
+        ApiError::sender(code, message).with_status(400)
+    }
+}
+
+fn is_too_large(limits: &Limits, head: &http::request::Parts) -> bool {
+    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    bytes > limits.head_bytes_max || head.headers.len() > limits.headers_max
 }
 
 /// Reads at most one byte more than any request may have: the wire then says that it is too large. The permit is room in
@@ -197,17 +250,17 @@ enum BodyError {
 async fn read_body(
     api: &Api,
     mut body: Incoming,
-) -> Result<(Bytes, tokio::sync::OwnedSemaphorePermit), BodyError> {
+) -> Result<(Bytes, tokio::sync::OwnedSemaphorePermit), Refusal> {
     use hyper::body::Body as _;
     let bytes_max = BODY_BYTES_MAX + 1;
     let expected = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let kib = expected.unwrap_or(bytes_max).min(bytes_max).div_ceil(1024);
-    let kib = u32::try_from(kib).unwrap_or(limits::BODIES_KIB_MAX).min(limits::BODIES_KIB_MAX);
+    let kib = u32::try_from(kib).unwrap_or(api.limits.bodies_kib_max).min(api.limits.bodies_kib_max);
     let read = async {
-        let room = api.bodies.clone().acquire_many_owned(kib).await.map_err(|_| BodyError::Broken)?;
+        let room = api.bodies.clone().acquire_many_owned(kib).await.map_err(|_| Refusal::BrokenBody)?;
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|_| Refusal::BrokenBody)?.into_data() else { continue };
             let room = bytes_max - whole.len();
             whole.extend_from_slice(&data[..data.len().min(room)]);
             if whole.len() == bytes_max {
@@ -216,34 +269,7 @@ async fn read_body(
         }
         Ok((whole.freeze(), room))
     };
-    timeout(limits::BODY_WAIT_MAX, read).await.unwrap_or(Err(BodyError::TooSlow))
-}
-
-/// An answer to a request whose body did not come, in the form that its client expects.
-fn refuse(head: &http::request::Parts, request_id: String, error: &BodyError) -> Response {
-    let (code, message) = match error {
-        BodyError::TooSlow => ("RequestTimeout", "The request's body did not come in time."),
-        BodyError::Broken => ("IncompleteBody", "The request's body ended early."),
-    };
-    let request = gantry_wire::Request {
-        method: &head.method,
-        uri: &head.uri,
-        headers: &head.headers,
-        body: &[],
-        now: Timestamp::now(),
-        request_id: request_id.clone(),
-    };
-    let nobody = |_: &str| None;
-    let auth = Auth { lookup: &nobody, mode: AuthMode::AcceptAny, anonymous: Principal::root() };
-    let error = ApiError::sender(code, message).with_status(400);
-    match parse_request(&MODELS, &request, &auth) {
-        Ok(call) => render_error(&call, &error),
-        Err(mut response) => {
-            // Without its body the operation is not known: the protocol's own form carries the status at least.
-            response.status = http::StatusCode::BAD_REQUEST;
-            response
-        }
-    }
+    timeout(api.limits.body_wait_max, read).await.unwrap_or(Err(Refusal::SlowBody))
 }
 
 fn credential(credentials: &Credentials, key: &str) -> Option<Credential> {

@@ -1,6 +1,8 @@
 //! The `control` child: the APIs, the loop and what they stand on.
 
 mod api;
+#[cfg(test)]
+mod api_tests;
 mod control_loop;
 mod link_server;
 mod names;
@@ -59,7 +61,8 @@ async fn serve(child: &Child) -> Result<(), String> {
     let context = Arc::new(Context::new(database, ids()?, settings(child)));
     let credentials = Credentials::load(&child.layout.credentials()).map_err(|error| error.to_string())?;
     let mode = if child.config.accept_any_credentials { AuthMode::AcceptAny } else { AuthMode::Verify };
-    let api = Arc::new(api::Api::new(Services::new(context), credentials, mode, ids()?));
+    let api =
+        Arc::new(api::Api::new(Services::new(context), credentials, mode, ids()?, api::Limits::default()));
     let serving = api::serve(api_listener(child)?, api, stop.clone());
 
     child.descriptors.ready().map_err(|error| error.to_string())?;
