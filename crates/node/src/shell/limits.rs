@@ -1,0 +1,53 @@
+//! Every limit and default of the shell, in one place.
+
+use std::time::Duration;
+
+/// What happened and was not looked at yet.
+pub(super) const EVENTS_WAITING_MAX: usize = 1024;
+/// Messages of `control` that were read and not looked at yet.
+pub(super) const MESSAGES_WAITING_MAX: usize = 256;
+/// Reports that wait for the link. A link that is so far behind is closed: the next one begins with a full report.
+pub(super) const REPORTS_WAITING_MAX: usize = 16_384;
+
+/// The wait before the next attempt to reach `control`: doubled from the first to the last.
+pub(super) const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
+pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Threads for what blocks. Health checks may take all of their places for a minute, so there are more threads than places.
+pub(super) const BLOCKING_THREADS_MAX: usize = 128;
+pub(super) const HEALTH_CHECKS_AT_ONCE: usize = 48;
+/// A start costs some 15 ms of processor time, so more at once only make each slower.
+pub(super) const STARTS_AT_ONCE: usize = 16;
+/// Unpacking is bound by processor and disk.
+pub(super) const IMAGES_AT_ONCE: usize = 8;
+
+/// Output of a container on disk that was not shipped; the oldest sixteenth goes first.
+pub(super) const OUTPUT_BYTES_MAX: u64 = 64 << 20;
+/// Of a health check's output, for the node's own log.
+pub(super) const HEALTH_OUTPUT_BYTES_MAX: usize = 4 << 10;
+
+/// From the order to make an interface to a network that carries packets.
+pub(super) const NETWORK_WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const VPC_RETRY_PAUSE_MIN: Duration = Duration::from_millis(500);
+pub(super) const VPC_RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long the output of a task that is gone is kept for `control` to take it.
+pub(super) const SHIPPING_WAIT_MAX: Duration = Duration::from_secs(60);
+pub(super) const CLEAN_ATTEMPTS: u32 = 8;
+pub(super) const CLEAN_PAUSE_MIN: Duration = Duration::from_millis(200);
+pub(super) const CLEAN_PAUSE_MAX: Duration = Duration::from_secs(10);
+pub(super) const KILL_ATTEMPTS: u32 = 5;
+pub(super) const KILL_PAUSE: Duration = Duration::from_millis(200);
+
+/// A restarted node waits so long for starts that its predecessor left on their way.
+pub(super) const START_SETTLE_MAX: Duration = Duration::from_secs(20);
+pub(super) const START_SETTLE_POLL: Duration = Duration::from_millis(5);
+
+/// A record of one task or VPC.
+pub(super) const RECORD_BYTES_MAX: u64 = 32 << 20;
+pub(super) const RECORDS_MAX: usize = 100_000;
+
+/// The longest sleep: a clock that was set back is noticed after it.
+pub(super) const SLEEP_MAX: Duration = Duration::from_secs(10);
+/// What is on its way when the node ends gets this much time; it is found again at the next start anyhow.
+pub(super) const END_WAIT_MAX: Duration = Duration::from_secs(2);
