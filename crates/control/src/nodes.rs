@@ -41,6 +41,8 @@ pub(crate) struct NodeLink {
     /// The node was sent everything.
     synced: bool,
     reports: BTreeMap<Key, TaskReport>,
+    /// At this revision of the task's record, the report said nothing that the record did not.
+    taken_over: BTreeMap<Key, u64>,
     sent: BTreeMap<Key, Sent>,
     vpcs: BTreeMap<VpcId, VpcSpec>,
     /// Tasks about which something changed.
@@ -93,6 +95,7 @@ impl Nodes {
             reported: false,
             synced: false,
             reports: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
             sent: BTreeMap::new(),
             vpcs: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -127,6 +130,7 @@ impl Nodes {
                     return Heard::Nonsense("it reported more tasks than a node can have");
                 }
                 node.reports.insert(key.clone(), *report);
+                node.taken_over.remove(&key);
                 node.dirty.insert(key.clone());
                 Heard::Task(key)
             }
@@ -152,6 +156,19 @@ impl Nodes {
                 Some(node) if node.state != NodeState::Lost => Observed::Away,
                 _ => Observed::Lost,
             },
+        }
+    }
+
+    /// Whether the node's last report says nothing that the task's record, at this revision, does not.
+    pub(crate) fn is_taken_over(&self, node: &NodeId, task: &Key, revision: u64) -> bool {
+        self.link_of(node).is_some_and(|link| link.taken_over.get(task) == Some(&revision))
+    }
+
+    /// The node's last report was compared with the record and said nothing new.
+    pub(crate) fn set_taken_over(&mut self, node: &NodeId, task: &Key, revision: u64) {
+        let link = self.by_node.get(node).and_then(|link| self.links.get_mut(link));
+        if let Some(link) = link.filter(|link| link.reported && link.reports.contains_key(task)) {
+            link.taken_over.insert(task.clone(), revision);
         }
     }
 
@@ -234,7 +251,7 @@ impl NodeLink {
             Some(task) if !task.is_stopped() => match task.desired_status {
                 DesiredStatus::Running => {
                     let fresh = phase.is_none() && sent.is_none() && task.last_status == TaskStatus::Pending;
-                    if let Some(spec) = task_spec(view, &task).filter(|_| fresh) {
+                    if let Some(spec) = fresh.then(|| task_spec(view, &task)).flatten() {
                         self.sent.insert(key.clone(), Sent::Run);
                         messages.push(ToNode::Run(Box::new(spec)));
                     }
@@ -252,6 +269,7 @@ impl NodeLink {
                 (Some(TaskPhase::Stopped), _) => {
                     let Some(report) = self.reports.remove(key) else { return };
                     self.sent.remove(key);
+                    self.taken_over.remove(key);
                     let name = TaskName { region: report.region, cluster: report.cluster, task: report.task };
                     messages.push(ToNode::Forget(name));
                 }

@@ -47,10 +47,12 @@ impl<'a> ServiceView<'a> {
             .collect();
         tasks.sort_by(|a, b| age(a).cmp(&age(b)));
         let deployed = service.value().deployments.iter().map(|deployment| &deployment.task_definition);
-        let arns = deployed.chain(tasks.iter().map(|task| &task.task.value().task_definition));
-        let definitions = arns
-            .filter_map(|arn| Some((arn, view.task_definition(arn)?.value())))
-            .collect::<BTreeMap<_, _>>();
+        let mut definitions = BTreeMap::new();
+        for arn in deployed.chain(tasks.iter().map(|task| &task.task.value().task_definition)) {
+            if !definitions.contains_key(arn) {
+                definitions.extend(view.task_definition(arn).map(|definition| (arn, definition.value())));
+            }
+        }
         let configured = service.value().load_balancers.iter().map(|each| &each.target_group);
         let target_groups = configured
             .chain(

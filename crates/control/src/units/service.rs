@@ -4,7 +4,7 @@ use gantry_deploy::{Policy, ServiceView, Unplaced, reconcile};
 use gantry_domain::service::Service;
 use gantry_domain::task::{DesiredStatus, Task};
 use gantry_domain::task_definition::LaunchType;
-use gantry_domain::{Key, Stored, View};
+use gantry_domain::{Key, Stored, Versioned, View};
 use gantry_placement::Refusal;
 use gantry_types::{Ids, Timestamp};
 
@@ -54,20 +54,27 @@ pub(super) fn decide(core: &mut Core, view: &View, key: &Key, now: Timestamp, id
 fn take_over_or_place(
     core: &mut Core,
     view: &View,
-    task: &Task,
+    task: &Versioned<'_, Task>,
     decided: &mut Decided,
     now: Timestamp,
     ids: &mut Ids,
 ) {
-    let observed = match &task.node {
-        Some(node) => core.nodes.observe(view, node, &task.key()),
-        None => Observed::Away,
-    };
-    lifecycle::take_over(view, &mut decided.batch, task, observed, now);
-    if task.node.is_some() || task.desired_status == DesiredStatus::Stopped {
+    if let Some(node) = &task.node {
+        let key = task.key();
+        if core.nodes.is_taken_over(node, &key, task.revision) {
+            return;
+        }
+        let observed = core.nodes.observe(view, node, &key);
+        if !lifecycle::take_over(view, &mut decided.batch, task, observed, now) {
+            core.nodes.set_taken_over(node, &key, task.revision);
+        }
         return;
     }
-    let mut placed = task.clone();
+    if task.desired_status == DesiredStatus::Stopped {
+        lifecycle::take_over(view, &mut decided.batch, task, Observed::Away, now);
+        return;
+    }
+    let mut placed = task.cloned();
     match core.placer.place(view, &mut placed, &mut decided.taken, now, ids) {
         Ok(changes) => {
             decided.batch.extend(changes);
