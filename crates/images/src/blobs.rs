@@ -47,8 +47,16 @@ impl Blobs {
             Err(StoreError::DigestMismatch { expected: *digest, actual })
         }
     }
-    /// Moves complete blobs to their names and makes the names durable.
-    pub(crate) fn publish<'a>(&self, staged: impl Iterator<Item = &'a StagedBlob>) -> Result<(), StoreError> {
+    /// Makes complete blobs durable and moves them to their names.
+    pub(crate) fn publish<'a>(
+        &self,
+        staged: impl Iterator<Item = &'a StagedBlob> + Clone,
+    ) -> Result<(), StoreError> {
+        for blob in staged.clone() {
+            File::open(&blob.path)
+                .and_then(|file| file.sync_all())
+                .map_err(|error| StoreError::io("write", &blob.path, error))?;
+        }
         let mut any = false;
         for blob in staged {
             any = true;
@@ -69,15 +77,6 @@ impl Blobs {
         }
         Ok(digests)
     }
-    pub(crate) fn remove(&self, digest: &Digest) -> Result<u64, StoreError> {
-        let size = self.size(digest)?.unwrap_or(0);
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(size),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(StoreError::io("remove", path, error)),
-        }
-    }
 }
 
 pub(crate) fn open_blob_at(path: &Path, digest: &Digest) -> Result<File, StoreError> {
@@ -87,7 +86,7 @@ pub(crate) fn open_blob_at(path: &Path, digest: &Digest) -> Result<File, StoreEr
     })
 }
 
-/// A complete and durable blob that nobody sees yet.
+/// A complete blob that nobody sees yet.
 #[derive(Debug, Clone)]
 pub(crate) struct StagedBlob {
     pub(crate) digest: Digest,
@@ -137,21 +136,14 @@ impl BlobWriter {
         }
         StoreError::io("write", &self.path, error)
     }
-    /// Makes the content durable. A blob that is not what was `expected` is dropped.
+    /// Tells the digest. A blob that is not what was `expected` is dropped.
     pub(crate) fn finish(self, expected: Option<&Digest>) -> Result<StagedBlob, StoreError> {
-        let synced = self.file.sync_all();
         let Self { path, hasher, size, .. } = self;
-        let discard = |error| {
-            let _ = fs::remove_file(&path);
-            Err(error)
-        };
-        if let Err(error) = synced {
-            return discard(StoreError::io("write", &path, error));
-        }
         let digest = hasher.0.finish();
         match expected {
             Some(expected) if *expected != digest => {
-                discard(StoreError::DigestMismatch { expected: *expected, actual: digest })
+                let _ = fs::remove_file(&path);
+                Err(StoreError::DigestMismatch { expected: *expected, actual: digest })
             }
             _ => Ok(StagedBlob { digest, size, path }),
         }

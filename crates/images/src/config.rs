@@ -165,16 +165,29 @@ impl ConfigFile {
         parse_json("image configuration", content)
     }
 
+    /// What the variable parts take, for a limit while a configuration grows.
+    pub(crate) fn approximate_bytes(&self) -> u64 {
+        let run = &self.config;
+        let env = run.env.iter().map(String::len).sum::<usize>();
+        let labels = run.labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let volumes = run.volumes.keys().map(String::len).sum::<usize>();
+        (env + labels + volumes) as u64
+    }
+
     /// Checks everything that the node would otherwise stumble over when it starts a container.
     pub(crate) fn check(self, layers: usize) -> Result<ImageConfig, DocumentError> {
         let run = self.config;
         if self.rootfs.diff_ids.len() != layers {
             return Err(DocumentError::LayerCount { diff_ids: self.rootfs.diff_ids.len(), layers });
         }
+        let host = Platform::host();
+        if !self.os.is_empty() && self.os != host.os {
+            return Err(DocumentError::NoPlatform(host));
+        }
         if self.rootfs.kind != "layers" {
             return Err(unusable(
                 "rootfs.type",
-                format!("{:?} is not known, only \"layers\" is", self.rootfs.kind),
+                &format!("{:?} is not known, only \"layers\" is", self.rootfs.kind),
             ));
         }
         let entrypoint = run.entrypoint.unwrap_or_default();
@@ -189,16 +202,16 @@ impl ConfigFile {
             ("WorkingDir", single(&run.working_dir)),
         ];
         if let Some((field, _)) = fields.into_iter().find(|(_, holds_nul)| *holds_nul) {
-            return Err(unusable(field, "it holds a NUL character".into()));
+            return Err(unusable(field, "it holds a NUL character"));
         }
         if let Some(name) = run.env.iter().find(|entry| entry.is_empty() || entry.starts_with('=')) {
-            return Err(unusable("Env", format!("{name:?} has no name")));
+            return Err(unusable("Env", &format!("{name:?} has no name")));
         }
         let mut exposed_ports = BTreeSet::new();
         for text in run.exposed_ports.keys() {
             let ports = ExposedPort::parse_range(text);
             exposed_ports
-                .extend(ports.ok_or_else(|| unusable("ExposedPorts", format!("{text:?} is not a port")))?);
+                .extend(ports.ok_or_else(|| unusable("ExposedPorts", &format!("{text:?} is not a port")))?);
         }
         Ok(ImageConfig {
             platform: Platform { os: self.os, architecture: self.architecture, variant: self.variant },
@@ -218,7 +231,7 @@ impl ConfigFile {
     }
 }
 
-fn unusable(field: &'static str, reason: String) -> DocumentError {
+fn unusable(field: &'static str, reason: &str) -> DocumentError {
     DocumentError::Config { field, reason: reason.chars().take(300).collect() }
 }
 
@@ -322,6 +335,7 @@ mod tests {
             ("{", "not a valid image configuration"),
             (r#"{"rootfs":{"type":"layers","diff_ids":["sha256:00"]}}"#, "64 hexadecimal"),
             (r#"{"rootfs":{"type":"other","diff_ids":[]}}"#, "rootfs.type"),
+            (r#"{"os":"windows"}"#, "does not contain descriptor matching platform 'linux/"),
             (r#"{"config":{"Env":["=x"]}}"#, "has no name"),
             (r#"{"config":{"Env":["A=\u0000"]}}"#, "NUL"),
             (r#"{"config":{"Cmd":["\u0000"]}}"#, "NUL"),

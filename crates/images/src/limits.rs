@@ -18,8 +18,8 @@ pub struct Limits {
     pub layer_bytes_max: u64,
     /// Files, directories and links in one layer, a build context or an extracted archive.
     pub entries_max: u64,
-    /// Memory for the names of directories whose times are set when a layer is complete.
-    pub directory_names_bytes_max: usize,
+    /// Memory for names that are kept while an archive or layer is read: all of an archive, directories of a layer.
+    pub names_bytes_max: usize,
     /// A path inside an image. Linux takes no longer one.
     pub path_bytes_max: usize,
     /// Directories above each other.
@@ -57,7 +57,7 @@ impl Default for Limits {
             blob_bytes_max: 32 * GIB,
             layer_bytes_max: 32 * GIB,
             entries_max: 2_000_000,
-            directory_names_bytes_max: 64 * 1024 * 1024,
+            names_bytes_max: 64 * 1024 * 1024,
             path_bytes_max: 4096,
             path_depth_max: 255,
             archive_entries_max: 100_000,

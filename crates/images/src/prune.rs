@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use crate::config::ConfigFile;
 use crate::digest::Digest;
 use crate::document::{Document, Manifest};
 use crate::error::StoreError;
-use crate::files::{self, TempDir};
+use crate::files::TempDir;
 use crate::lock::{FileLock, Mode};
 use crate::store::Store;
 
@@ -28,20 +29,29 @@ struct Needed {
 
 impl Store {
     /// Removes the blobs and unpacked layers that no name and no holder needs. Waits until nobody loads, builds or
-    /// unpacks; whoever wants to meanwhile waits in turn.
+    /// unpacks; whoever wants to meanwhile waits in turn, but only while things are moved out of sight.
     pub fn prune(&self) -> Result<Pruned, StoreError> {
-        let _alone = FileLock::take(&self.lock_path(), Mode::Exclusive, self.limits().store_wait)?;
-        self.clear_temporary()?;
+        let alone = FileLock::take(&self.lock_path(), Mode::Exclusive, self.limits().store_wait)?;
+        let mut trash = self.left_behind()?;
         let needed = self.needed()?;
+        let temporary = TempDir::create(&self.temporary_path())?;
         let mut pruned = Pruned::default();
         for digest in self.blobs().list()? {
             if !needed.blobs.contains(&digest) {
-                pruned.blob_bytes += self.blobs().remove(&digest)?;
+                pruned.blob_bytes += self.blobs().size(&digest)?.unwrap_or(0);
                 pruned.blobs += 1;
+                move_out_of_sight(
+                    &self.blobs().path(&digest),
+                    &temporary,
+                    &format!("blob-{}", digest.hex()),
+                )?;
             }
         }
-        self.prune_layers(&needed, &mut pruned)?;
+        self.prune_layers(&needed, &temporary, &mut pruned)?;
         self.prune_locks()?;
+        trash.push(temporary.path().to_owned());
+        drop(alone);
+        self.remove_left_behind(&trash)?;
         Ok(pruned)
     }
 
@@ -89,23 +99,21 @@ impl Store {
         Ok(())
     }
 
-    fn prune_layers(&self, needed: &Needed, pruned: &mut Pruned) -> Result<(), StoreError> {
+    fn prune_layers(
+        &self,
+        needed: &Needed,
+        temporary: &TempDir,
+        pruned: &mut Pruned,
+    ) -> Result<(), StoreError> {
         let directory = self.directory().join("layers");
         let fail = |error| StoreError::io("list", &directory, error);
-        let trash = TempDir::create(&self.temporary_path())?;
         for entry in fs::read_dir(&directory).map_err(fail)? {
             let name = entry.map_err(fail)?.file_name();
             let Some(Ok(diff_id)) = name.to_str().map(Digest::from_hex) else { continue };
-            if needed.diff_ids.contains(&diff_id) {
-                continue;
+            if !needed.diff_ids.contains(&diff_id) {
+                move_out_of_sight(&directory.join(&name), temporary, &diff_id.hex())?;
+                pruned.layers += 1;
             }
-            // First out of sight at once, then piece by piece: a half-removed layer must never be found.
-            let path = directory.join(&name);
-            let removed = trash.path().join(&name);
-            fs::rename(&path, &removed)
-                .and_then(|()| files::remove_tree(&removed))
-                .map_err(|error| StoreError::io("remove", path, error))?;
-            pruned.layers += 1;
         }
         Ok(())
     }
@@ -127,4 +135,9 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// At once and as a whole: nothing half-removed is ever found.
+fn move_out_of_sight(path: &Path, temporary: &TempDir, name: &str) -> Result<(), StoreError> {
+    fs::rename(path, temporary.path().join(name)).map_err(|error| StoreError::io("remove", path, error))
 }

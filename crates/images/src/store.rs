@@ -80,10 +80,12 @@ impl Store {
         }
         let blobs = Blobs::open(&directory)?;
         let store = Self { inner: Arc::new(Inner { directory, blobs, limits }) };
+        let left = match FileLock::try_take(&store.lock_path(), Mode::Exclusive)? {
+            Some(_alone) => store.left_behind()?,
+            None => Vec::new(),
+        };
+        store.remove_left_behind(&left)?;
         store.write_layout_file()?;
-        if let Some(_alone) = FileLock::try_take(&store.lock_path(), Mode::Exclusive)? {
-            store.clear_temporary()?;
-        }
         Ok(store)
     }
 
@@ -264,12 +266,21 @@ impl Store {
         FileLock::take(&self.lock_path(), Mode::Shared, self.limits().store_wait)
     }
 
-    pub(crate) fn clear_temporary(&self) -> Result<(), StoreError> {
+    /// What killed processes left in `tmp`; only who is alone in the store can tell.
+    pub(crate) fn left_behind(&self) -> Result<Vec<PathBuf>, StoreError> {
         let directory = self.temporary_path();
-        let fail = |error| StoreError::io("clear", &directory, error);
-        for entry in fs::read_dir(&directory).map_err(fail)? {
-            let path = entry.map_err(fail)?.path();
-            files::remove_tree(&path).map_err(|error| StoreError::io("remove", path, error))?;
+        let fail = |error| StoreError::io("list", &directory, error);
+        fs::read_dir(&directory).map_err(fail)?.map(|entry| Ok(entry.map_err(fail)?.path())).collect()
+    }
+
+    /// Removing many files can take long, so others work meanwhile. Two may remove the same.
+    pub(crate) fn remove_left_behind(&self, left: &[PathBuf]) -> Result<(), StoreError> {
+        if left.is_empty() {
+            return Ok(());
+        }
+        let _in_use = self.in_use()?;
+        for path in left {
+            files::remove_tree(path).map_err(|error| StoreError::io("remove", path, error))?;
         }
         Ok(())
     }
@@ -279,6 +290,7 @@ impl Store {
         if path.exists() {
             return Ok(());
         }
+        let _in_use = self.in_use()?;
         let temporary = TempDir::create(&self.temporary_path())?;
         files::replace_file(&temporary, &path, br#"{"imageLayoutVersion":"1.0.0"}"#)
     }

@@ -8,7 +8,6 @@ use super::layer::{LayerBuilder, LayerTrouble};
 use super::transfer::Plan;
 use super::tree::{Last, Node, Tree, join, show};
 use crate::compression::{Bounded, decompress};
-use crate::limits::Limits;
 use crate::tar::{Entry, Kind, TarError, TarReader};
 use crate::unpack::EntryPath;
 
@@ -35,17 +34,17 @@ pub(super) fn extract(
     image: &Tree,
     layer: &mut LayerBuilder<'_>,
 ) -> Result<(), LayerTrouble> {
-    let limits = Limits::default();
+    let limits = plan.limits;
     let input = |message: String| LayerTrouble::Input(format!("archive {}: {message}", show(&node.path)));
     let (_, content) = decompress(plan.from.open(node)?).map_err(|error| input(error.to_string()))?;
     let mut archive = TarReader::new(Bounded::new(content, limits.layer_bytes_max));
     while let Some(mut entry) = archive.next().map_err(|error| input(error.to_string()))? {
         let refused =
             |refusal: &dyn std::fmt::Display| input(format!("entry {} {refusal}", show(&entry.path)));
-        let inside = EntryPath::parse(&entry.path, &limits).map_err(|refusal| refused(&refusal))?.to_bytes();
+        let inside = EntryPath::parse(&entry.path, limits).map_err(|refusal| refused(&refusal))?.to_bytes();
         let link = match entry.kind {
             Kind::HardLink => {
-                let inside = EntryPath::parse(&entry.link, &limits).map_err(|refusal| refused(&refusal))?;
+                let inside = EntryPath::parse(&entry.link, limits).map_err(|refusal| refused(&refusal))?;
                 Some(place(&join(target, &inside.to_bytes()), image, layer)?)
             }
             _ => None,
@@ -93,7 +92,7 @@ fn write<R: Read>(
     layer: &mut LayerBuilder<'_>,
 ) -> Result<(), LayerTrouble> {
     let mut entry = entry.clone();
-    entry.xattrs.retain(|(name, _)| crate::unpack::layer::is_portable(name));
+    entry.xattrs.retain(|(name, _)| crate::unpack::is_portable(name));
     let Some(pieces) = entry.pieces.take() else {
         return match entry.kind {
             Kind::File => layer.file(&entry, &mut archive.content()),

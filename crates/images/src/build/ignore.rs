@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::BuildError;
-use super::glob::Glob;
+use super::glob::{Glob, characters};
 
 /// The patterns in their order; the last one that matches decides.
 #[derive(Clone, Debug, Default)]
@@ -50,10 +50,11 @@ impl Ignore {
 
     /// Whether the file or directory itself is left out. A pattern that matches a directory matches all below it.
     pub(super) fn excludes(&self, path: &[u8]) -> bool {
+        let path = characters(path);
         let mut excluded = false;
         for pattern in &self.patterns {
             // A pattern that could change nothing need not be tried.
-            if pattern.exception == excluded && pattern.matches_with_parents(path) {
+            if pattern.exception == excluded && pattern.matches_with_parents(&path) {
                 excluded = !pattern.exception;
             }
         }
@@ -67,9 +68,10 @@ impl Ignore {
 }
 
 impl Pattern {
-    fn matches_with_parents(&self, path: &[u8]) -> bool {
-        let parents = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
-        self.glob.matches(path) || parents.into_iter().any(|parent| self.glob.matches(parent))
+    fn matches_with_parents(&self, path: &[char]) -> bool {
+        let slashes = path.iter().enumerate().filter(|(_, character)| **character == '/');
+        let mut parents = slashes.map(|(at, _)| &path[..at]);
+        self.glob.matches(path) || parents.any(|parent| self.glob.matches(parent))
     }
 }
 

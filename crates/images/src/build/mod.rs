@@ -121,7 +121,7 @@ impl Store {
         for stage in needed.iter().map(|number| &plan.stages[*number]) {
             if let Base::Image(name) = &stage.base
                 && let Some(digest) = find(self, name, &stage.line)?
-                && self.base(&digest)?.0.config.on_build.first().is_some()
+                && !self.base(&digest)?.0.config.on_build.is_empty()
             {
                 return Ok(Some((stage.line.number, format!("an ONBUILD of the image {name}"))));
             }

@@ -108,6 +108,10 @@ impl Builder<'_> {
                 false
             }
         };
+        let bytes = stage.config.approximate_bytes();
+        if bytes > self.store.limits().document_bytes_max {
+            return Err(at_line(line.number, "the image's configuration becomes too large"));
+        }
         stage.config.history.push(History {
             created_by: Some(line.text.clone()),
             empty_layer: !made_layer,
@@ -314,6 +318,7 @@ impl Builder<'_> {
             owner,
             mode,
             archives,
+            limits: self.store.limits(),
             warn: &|message| warnings.borrow_mut().push(message),
         };
         let made = self.layer(stage, &tree, line, |layer| transfer::transfer(&transfer, &tree, layer))?;

@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use rustix::fs::FileType;
 
 use super::extract;
-use super::glob::Glob;
+use super::glob::{Glob, characters};
 use super::layer::{LayerBuilder, LayerTrouble, Owner};
 use super::tree::{Last, Node, Tree, join, parts, show};
+use crate::limits::Limits;
 use crate::tar::{Entry, Kind};
 
 /// One COPY or ADD with its variables replaced and its names looked up.
@@ -27,6 +28,7 @@ pub(super) struct Plan<'a> {
     pub(super) owner: Option<Owner>,
     pub(super) mode: Option<u32>,
     pub(super) archives: Archives,
+    pub(super) limits: &'a Limits,
     /// For files that are left out.
     pub(super) warn: &'a dyn Fn(String),
 }
@@ -132,7 +134,7 @@ fn find(tree: &Tree, source: &str) -> Result<Vec<(Vec<u8>, Node)>, LayerTrouble>
                 continue;
             }
             let children = tree.list(&directory)?.into_iter();
-            next.extend(children.filter(|child| glob.matches(name_of(child))));
+            next.extend(children.filter(|child| glob.matches(&characters(name_of(child)))));
         }
         found = next;
     }
@@ -215,6 +217,9 @@ fn put(
         }
         Some(kind) if is_directory && kind != FileType::Directory => {
             Err(input(format!("the directory {} cannot replace something else", show(&path))))
+        }
+        _ if files.len() as u64 >= plan.limits.entries_max => {
+            Err(input(format!("more than {} files", plan.limits.entries_max)))
         }
         _ => {
             files.insert(path, Planned { node });

@@ -20,7 +20,8 @@ use rustix::io::Errno;
 
 use super::ignore::Ignore;
 use crate::limits::SYMLINKS_MAX;
-use crate::unpack::layer::is_portable;
+use crate::tar::Xattrs;
+use crate::unpack::is_portable;
 
 pub(super) struct Tree {
     /// The topmost first.
@@ -255,7 +256,7 @@ impl Tree {
     }
 
     /// The extended attributes that belong into an image. Those of a context belong to the machine it lies on.
-    pub(super) fn xattrs(&self, node: &Node) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TreeError> {
+    pub(super) fn xattrs(&self, node: &Node) -> Result<Xattrs, TreeError> {
         if self.is_context() || !matches!(node.kind, FileType::RegularFile | FileType::Directory) {
             return Ok(Vec::new());
         }

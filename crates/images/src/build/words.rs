@@ -6,7 +6,9 @@ pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Replaces variables and takes quotes and escapes off: one word in, one word out.
 pub(super) fn expand(word: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
     let mut expander = Expander { rest: word, escape, lookup, depth: 0 };
-    expander.until(None)
+    let expanded = expander.until(None)?;
+    check_length(&expanded)?;
+    Ok(expanded)
 }
 
 /// Splits at blanks outside quotes; quotes and escapes stay.
@@ -49,6 +51,18 @@ struct Expander<'a> {
     depth: usize,
 }
 
+/// Variables that double themselves would fill the memory. Linux takes no longer argument or variable anyway.
+const EXPANDED_BYTES_MAX: usize = 128 * 1024;
+
+fn check_length(word: &str) -> Result<(), String> {
+    if word.len() > EXPANDED_BYTES_MAX {
+        return Err(format!(
+            "a word has more than {EXPANDED_BYTES_MAX} bytes when its variables are replaced"
+        ));
+    }
+    Ok(())
+}
+
 /// Variables inside the defaults of variables.
 const DEPTH_MAX: usize = 32;
 
@@ -70,7 +84,10 @@ impl Expander<'_> {
                 _ if Some(character) == stop => return Ok(word),
                 '\'' => self.single_quoted(&mut word)?,
                 '"' => self.double_quoted(&mut word)?,
-                '$' => word.push_str(&self.variable()?),
+                '$' => {
+                    word.push_str(&self.variable()?);
+                    check_length(&word)?;
+                }
                 _ if character == self.escape => word.extend(self.next()),
                 _ => word.push(character),
             }
@@ -95,7 +112,10 @@ impl Expander<'_> {
         loop {
             match self.next() {
                 Some('"') => return Ok(()),
-                Some('$') => word.push_str(&self.variable()?),
+                Some('$') => {
+                    word.push_str(&self.variable()?);
+                    check_length(word)?;
+                }
                 Some(character) if character == self.escape => match self.next() {
                     Some(next) if next == '"' || next == '$' || next == self.escape => word.push(next),
                     Some(next) => word.extend([character, next]),
@@ -225,6 +245,14 @@ mod tests {
         for (word, expected) in table {
             let error = expand(word, '\\', &lookup).expect_err(word);
             assert!(error.contains(expected), "{word} gives: {error}");
+        }
+        let long = |_: &str| Some("x".repeat(100_000));
+        assert!(expand("$x", '\\', &long).is_ok());
+        for word in ["$x$x", "\"$x$x\"", "${y:-$x$x}"] {
+            assert!(
+                expand(word, '\\', &|name| (name == "x").then(|| long(name)).flatten()).is_err(),
+                "{word}"
+            );
         }
         let deep = format!("{}x{}", "${none:-".repeat(100), "}".repeat(100));
         assert!(expand(&deep, '\\', &lookup).unwrap_err().contains("deep"));

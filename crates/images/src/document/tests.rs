@@ -86,8 +86,9 @@ fn the_manifest_for_the_platform_is_chosen() {
     use media_type::{DOCKER_MANIFEST as D, OCI_INDEX as I, OCI_MANIFEST as M};
     let amd64 = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
     let arm64 = Platform { variant: Some("v8".into()), architecture: "arm64".into(), ..amd64.clone() };
+    type Row<'a> = (&'a Platform, &'a [(&'a str, &'a str)], Result<u8, &'a str>);
     #[rustfmt::skip]
-    let table: &[(&Platform, &[(&str, &str)], Result<u8, &str>)] = &[
+    let table: &[Row<'_>] = &[
         (&amd64, &[(M, "linux/arm64"), (M, "linux/amd64")], Ok(1)),
         (&amd64, &[(D, "linux/amd64"), (M, "linux/amd64")], Ok(0)),
         (&amd64, &[(M, "linux/amd64/v3"), (M, "linux/amd64")], Ok(1)),

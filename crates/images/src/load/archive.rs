@@ -66,10 +66,15 @@ pub(super) fn read_tar<R: Read>(
     let mut archive = TarReader::new(content);
     let mut files = Files(BTreeMap::new());
     let mut count = 0;
-    while let Some(entry) = archive.next().map_err(not_an_archive)? {
+    let mut names_bytes = 0;
+    while let Some(entry) = archive.next().map_err(|error| read_error(error, count))? {
         count += 1;
         if count > limits.archive_entries_max {
             return Err(LoadError::TooManyFiles(limits.archive_entries_max));
+        }
+        names_bytes += entry.path.len() + entry.link.len();
+        if names_bytes > limits.names_bytes_max {
+            return Err(LoadError::NamesTooLong(limits.names_bytes_max));
         }
         let path = clean(&String::from_utf8_lossy(&entry.path));
         if let Some(item) = read_entry(&entry, &path, &mut archive, ingest)? {
@@ -144,10 +149,11 @@ fn copy(from: &mut impl Read, to: &mut BlobWriter) -> Result<(), CopyError> {
     }
 }
 
-fn not_an_archive(error: TarError) -> LoadError {
-    match error {
-        TarError::Checksum(0) => LoadError::NotAnImage,
-        error => LoadError::Archive(error),
+/// What fails at its very beginning is something else than an archive.
+fn read_error(error: TarError, entries: usize) -> LoadError {
+    match (error, entries) {
+        (TarError::Checksum(_) | TarError::Truncated, 0) => LoadError::NotAnImage,
+        (error, _) => LoadError::Archive(error),
     }
 }
 

@@ -41,6 +41,8 @@ pub enum LoadError {
     LayerMismatch { file: String, expected: Digest, actual: Digest },
     #[error("the archive has more than {0} files")]
     TooManyFiles(usize),
+    #[error("the names of the files in the archive have more than {0} bytes")]
+    NamesTooLong(usize),
     #[error("the archive has more than {0} images")]
     TooManyImages(usize),
     #[error("the archive holds {0} images, so one name cannot stand for all; load it without a name")]
@@ -89,7 +91,7 @@ impl Store {
         if path.is_dir() {
             let mut ingest = self.ingest()?;
             let files = archive::read_directory(path, &mut ingest, self.limits(), on_progress)?;
-            return self.load_files(ingest, files, name);
+            return self.load_files(ingest, &files, name);
         }
         let file = std::fs::File::open(path).map_err(open)?;
         let total = file.metadata().map_err(open)?;
@@ -118,19 +120,19 @@ impl Store {
         let (_, content) = decompress(counted).map_err(LoadError::Archive)?;
         let bounded = Bounded::new(content, self.limits().blob_bytes_max.saturating_mul(4));
         let files = archive::read_tar(bounded, &mut ingest, self.limits())?;
-        self.load_files(ingest, files, name)
+        self.load_files(ingest, &files, name)
     }
 
     fn load_files(
         &self,
         mut ingest: Ingest,
-        files: Files,
+        files: &Files,
         name: Option<&str>,
     ) -> Result<Vec<Loaded>, LoadError> {
         // Docker writes both forms into one archive; the OCI form keeps the digests of manifests, the other the names.
-        let found = match oci::find(&mut ingest, &files, self.limits())? {
+        let found = match oci::find(&mut ingest, files, self.limits())? {
             Some(found) => found,
-            None => docker::find(&mut ingest, &files, self.limits())?.ok_or(LoadError::NotAnImage)?,
+            None => docker::find(&mut ingest, files, self.limits())?.ok_or(LoadError::NotAnImage)?,
         };
         let needed: BTreeSet<_> = found.iter().flat_map(|image| &image.blobs).copied().collect();
         for blob in files.digests().iter().filter(|blob| !needed.contains(blob)) {

@@ -58,6 +58,9 @@ pub(crate) enum Kind {
     Fifo,
 }
 
+/// Names and values of extended attributes.
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Everything that precedes the content of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -75,7 +78,7 @@ pub(crate) struct Entry {
     /// Of the file as it is to be written; the archive may hold less if the file is sparse.
     pub(crate) size: u64,
     pub(crate) device: (u32, u32),
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: Xattrs,
     /// The pieces of a sparse file that hold data: offset and length, ascending.
     pub(crate) pieces: Option<Vec<(u64, u64)>>,
 }

@@ -7,14 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat,
-    chownat, fchmod, fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, openat2, statat,
-    symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timestamps, chmodat, chownat, fchmod, futimens, linkat,
+    makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
+use super::attributes::{Trouble, io, is_whiteout, owner, set_attributes, set_opaque, times};
 use super::entry_path::{EntryPath, Refusal};
 use super::{LayerError, entry_error, show};
 use crate::digest::Digest;
@@ -27,7 +27,6 @@ const WHITEOUT_PREFIX: &[u8] = b".wh.";
 const OPAQUE_WHITEOUT: &[u8] = b".wh..wh..opq";
 /// Other names of this form are notes that AUFS left for itself.
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
-const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -47,22 +46,6 @@ pub(super) struct LayerWriter<'a> {
     parent: Option<(Vec<u8>, OwnedFd)>,
     buffer: Vec<u8>,
     removed: u64,
-}
-
-/// What goes wrong with one entry, before its name is told.
-enum Trouble {
-    Refused(Refusal),
-    Io(&'static str, io::Error),
-}
-
-impl From<Refusal> for Trouble {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-fn io(verb: &'static str) -> impl Fn(Errno) -> Trouble {
-    move |error| Trouble::Io(verb, error.into())
 }
 
 impl<'a> LayerWriter<'a> {
@@ -264,7 +247,7 @@ impl<'a> LayerWriter<'a> {
         set_attributes(&directory, entry)?;
         let path = path.to_bytes();
         self.directory_names_bytes += path.len() + 64;
-        if self.directory_names_bytes > self.limits.directory_names_bytes_max {
+        if self.directory_names_bytes > self.limits.names_bytes_max {
             return Err(Refusal::TooManyDirectories.into());
         }
         self.directory_times.push((path, times(entry)));
@@ -426,58 +409,4 @@ fn make_implied(parent: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
     mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
     // The mode at creation is subject to this process's umask.
     chmodat(parent, name, Mode::from_raw_mode(0o755), AtFlags::empty())
-}
-
-fn is_whiteout(parent: &OwnedFd, name: &[u8]) -> Result<bool, Trouble> {
-    match statat(parent, name, NO_FOLLOW) {
-        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-            && stat.st_rdev == makedev(0, 0)),
-        Err(Errno::NOENT) => Ok(false),
-        Err(error) => Err(io("look at")(error)),
-    }
-}
-
-fn set_opaque(directory: &OwnedFd) -> Result<(), Trouble> {
-    fsetxattr(directory, OPAQUE_XATTR, b"y", XattrFlags::empty()).map_err(io("make opaque the directory of"))
-}
-
-/// Owner first: a change of owner drops set-user-ID bits and capabilities.
-fn set_attributes(file: impl AsFd, entry: &Entry) -> Result<(), Trouble> {
-    let (uid, gid) = owner(entry)?;
-    fchown(&file, Some(uid), Some(gid)).map_err(io("set the owner of"))?;
-    fchmod(&file, Mode::from_raw_mode(entry.mode)).map_err(io("set the mode of"))?;
-    for (name, value) in &entry.xattrs {
-        if !is_portable(name) {
-            continue;
-        }
-        match fsetxattr(&file, name.as_slice(), value, XattrFlags::empty()) {
-            // Programs need their capabilities; the rest is a nicety that not every file system has.
-            Err(Errno::OPNOTSUPP) if name != b"security.capability" => {}
-            other => other.map_err(io("set an extended attribute of"))?,
-        }
-    }
-    Ok(())
-}
-
-/// Attributes that mean the same on every machine. Labels of security modules belong to the machine they come from,
-/// and those of overlayfs would reach out of the layer.
-pub(crate) fn is_portable(xattr: &[u8]) -> bool {
-    match xattr {
-        b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
-        _ => xattr.starts_with(b"user.") && !xattr.starts_with(b"user.overlay."),
-    }
-}
-
-fn owner(entry: &Entry) -> Result<(Uid, Gid), Trouble> {
-    let id = |value: u64| match u32::try_from(value) {
-        // The highest means "leave as it is" to the system call.
-        Ok(id) if id != u32::MAX => Ok(id),
-        _ => Err(Refusal::Owner),
-    };
-    Ok((Uid::from_raw(id(entry.uid)?), Gid::from_raw(id(entry.gid)?)))
-}
-
-fn times(entry: &Entry) -> Timestamps {
-    let time = Timespec { tv_sec: entry.mtime_seconds, tv_nsec: i64::from(entry.mtime_nanoseconds) };
-    Timestamps { last_access: time, last_modification: time }
 }

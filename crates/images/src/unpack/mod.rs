@@ -7,8 +7,9 @@
 //! descriptor (`openat2` with `RESOLVE_BENEATH`), never by name; relative links inside the layer work, links that
 //! leave it do not. The last part of a path is never followed.
 
+mod attributes;
 mod entry_path;
-pub(crate) mod layer;
+mod layer;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -25,6 +26,7 @@ use crate::store::{Layer, Store};
 use crate::tar::{TarError, TarReader};
 use layer::LayerWriter;
 
+pub(crate) use attributes::is_portable;
 pub(crate) use entry_path::EntryPath;
 pub use entry_path::Refusal;
 

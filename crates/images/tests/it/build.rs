@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use gantry_images::{BuildError, BuildOptions, Built, ExposedPort, Image, silent};
+use gantry_images::{BuildError, BuildOptions, Built, ExposedPort, Image, Limits, Progress, Store, silent};
 
 use crate::TestStore;
 use crate::archive::{Header, Tar, config, gzip};
@@ -652,4 +652,75 @@ fn without_another_builder_run_says_what_to_install() {
     assert!(error.contains("line 2: ONBUILD"), "{error}");
     // In a stage that is not needed, it does not matter.
     assert!(build(&store, "FROM scratch AS x\nRUN make\nFROM scratch\nCMD [\"a\"]", &context).is_ok());
+}
+
+/// A program that does what the script says, in a directory to look for it.
+fn fake(place: &Path, name: &str, script: &str) -> BuildOptions {
+    let program = place.join(name);
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    BuildOptions { builder_path: Some(place.into()), ..options("built") }
+}
+
+#[test]
+fn another_builder_that_fails_or_hangs_is_told() {
+    let context = Context::new(&[("Dockerfile", "FROM scratch\nRUN make")]);
+    let place = tempfile::tempdir().unwrap();
+    let limits = Limits { external_build_wait: std::time::Duration::from_millis(300), ..Limits::default() };
+    let store = Store::open_with(place.path().join("store"), limits).unwrap();
+
+    let docker = fake(place.path(), "docker", "echo no daemon >&2; exit 1");
+    let error = store.build(context.path(), &docker, &silent).unwrap_err().to_string();
+    assert!(error.contains("docker is installed, but its daemon does not answer"), "{error}");
+
+    let pid = place.path().join("pid");
+    let hangs = format!(
+        "[ \"$1\" = build ] || exit 0\nsleep 1000 &\necho $! > {}\necho working\nwait",
+        pid.display()
+    );
+    let podman = fake(place.path(), "podman", &hangs);
+    let lines = std::sync::Mutex::new(Vec::new());
+    let error = store
+        .build(context.path(), &podman, &|progress| {
+            if let Progress::Line(line) = progress {
+                lines.lock().unwrap().push(line.to_owned());
+            }
+        })
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("podman did not end within"), "{error}");
+    assert!(lines.into_inner().unwrap().contains(&"working".to_owned()));
+    let pid = fs::read_to_string(pid).unwrap();
+    // What it started has ended with it: gone, or waiting to be collected by whoever adopted it.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "it lives on: {stat}");
+        std::thread::yield_now();
+    }
+
+    let buildah = fake(place.path(), "buildah", "[ \"$1\" = build ] && echo compiling && exit 7");
+    let error = store.build(context.path(), &buildah, &silent).unwrap_err().to_string();
+    assert!(error.contains("buildah failed with exit status: 7"), "{error}");
+    let buildah =
+        fake(place.path(), "buildah", "[ \"$1\" = push ] && echo no archive > \"${4#oci-archive:}\"\nexit 0");
+    let error = store.build(context.path(), &buildah, &silent).unwrap_err().to_string();
+    assert!(error.contains("what buildah built cannot be loaded: this is not an image archive"), "{error}");
+    assert_eq!(crate::content(&place.path().join("store")), Vec::<String>::new());
+}
+
+#[test]
+fn a_dockerfile_that_grows_without_end_is_stopped() {
+    let store = TestStore::new();
+    let context = Context::new(&[]);
+    let doubling = format!("FROM scratch\nENV A=xxxxxxxx{}", "\nENV A=$A$A".repeat(60));
+    let error = build(&store, &doubling, &context).unwrap_err().to_string();
+    assert!(error.contains("bytes when its variables are replaced"), "{error}");
+    let labels: String = (0..100).map(|number| format!("\nLABEL l{number}=$A")).collect();
+    let growing = format!("FROM scratch\nENV A={}{labels}", "x".repeat(100_000));
+    let error = build(&store, &growing, &context).unwrap_err().to_string();
+    assert!(error.contains("configuration becomes too large"), "{error}");
 }

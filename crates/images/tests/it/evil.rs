@@ -10,19 +10,18 @@ use crate::{TestStore, content};
 
 /// Loads the layer, tries to unpack it, and gives the error. A canary beside the store must stay as it is.
 fn refused(name: &str, layer: Tar) -> String {
-    refused_with(name, Limits::default(), docker_archive(&["evil"], &[layer.finish()]))
+    refused_with(name, Limits::default(), &docker_archive(&["evil"], &[layer.finish()]))
 }
 
-fn refused_with(name: &str, limits: Limits, archive: Vec<u8>) -> String {
+fn refused_with(name: &str, limits: Limits, archive: &[u8]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let outside = directory.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("canary"), "untouched").unwrap();
     let path = directory.path().join("store");
     let store = Store::open_with(&path, limits).unwrap();
-    let loaded = store
-        .load(&archive[..], None, &|_: Progress<'_>| {})
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let loaded =
+        store.load(archive, None, &|_: Progress<'_>| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
     let before = content(&path);
     let error = match store.prepare(&loaded[0].digest) {
         Err(error) => error.to_string(),
@@ -176,11 +175,11 @@ fn bombs_are_stopped_at_their_limits() {
         ("one file", limits(|l| l.layer_bytes_max = 1 << 20), compressed(Tar::new().block(
             &Header { path: b"z", ..Header::default() }, 1 << 30)), "above its limit of 1048576 bytes"),
         ("a sparse file", Limits::default(), compressed(Tar::new().entry(&sparse, b"")), "above its limit"),
-        ("directory names", limits(|l| l.directory_names_bytes_max = 1000), compressed(many_files(50, b'5')),
+        ("directory names", limits(|l| l.names_bytes_max = 1000), compressed(many_files(50, b'5')),
             "memory is set aside"),
     ];
     for (name, limits, archive, expected) in table {
-        let error = refused_with(name, limits, archive);
+        let error = refused_with(name, limits, &archive);
         assert!(error.contains(expected), "{name} gives: {error}");
     }
 }
@@ -209,7 +208,7 @@ fn content_that_is_not_what_its_digest_says_is_refused() {
     let mut layout = Layout::default();
     let image = layout.image(&[("application/vnd.oci.image.layer.v1.tar+gzip", gzip(&other), diff_id)]);
     layout.name(image, REF_NAME, "x");
-    let error = refused_with("wrong layer", Limits::default(), layout.archive());
+    let error = refused_with("wrong layer", Limits::default(), &layout.archive());
     assert!(error.contains("does not match its diff ID: expected sha256:"), "{error}");
 
     // The same when the archive ends too early, or is no archive at all.
@@ -221,7 +220,7 @@ fn content_that_is_not_what_its_digest_says_is_refused() {
         let mut layout = Layout::default();
         let image = layout.image(&[("application/vnd.oci.image.layer.v1.tar+gzip", blob, diff_id)]);
         layout.name(image, REF_NAME, "x");
-        let error = refused_with(name, Limits::default(), layout.archive());
+        let error = refused_with(name, Limits::default(), &layout.archive());
         assert!(error.contains(expected), "{name} gives: {error}");
     }
 }

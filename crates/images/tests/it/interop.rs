@@ -16,7 +16,7 @@ fn buildah(directory: &Path) -> std::path::PathBuf {
     let program = directory.join("bin/buildah");
     fs::create_dir_all(directory.join("bin")).unwrap();
     let script = format!(
-        "#!/bin/sh\nexport BUILDAH_ISOLATION=chroot\nexec /usr/bin/buildah --storage-driver vfs --root {0}/root --runroot {0}/run \"$@\"\n",
+        "#!/bin/sh\nexport BUILDAH_ISOLATION=chroot\nexec buildah --storage-driver vfs --root {0}/root --runroot {0}/run \"$@\"\n",
         directory.display()
     );
     fs::write(&program, script).unwrap();

@@ -1,6 +1,8 @@
 //! The image store as its users see it. Everything happens in temporary directories; root is needed, because layers
 //! hold owners, device files and trusted attributes.
 
+#![expect(clippy::unwrap_used, reason = "in helpers of tests too, an error ends the test and says where")]
+
 mod archive;
 mod build;
 mod evil;

@@ -243,6 +243,41 @@ fn many_load_tag_prepare_and_prune_at_once() {
 }
 
 #[test]
+fn many_open_a_new_store_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = directory.path().join(format!("store-{round}"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let store = Store::open(&path).unwrap();
+                    load(&store, "app");
+                    store.prune().unwrap();
+                });
+            }
+        });
+        assert!(path.join("oci-layout").exists());
+    }
+}
+
+#[test]
+fn a_saved_image_is_the_same_when_it_is_loaded() {
+    let store = TestStore::new();
+    let digest = load(&store, "host.example/app:1");
+    let mut archive = Vec::new();
+    store.save("host.example/app:1", &mut archive).unwrap();
+    let other = TestStore::new();
+    let loaded = other.load(&archive[..], None, &silent).unwrap();
+    assert_eq!((loaded[0].digest, loaded[0].references[0].given()), (digest, "host.example/app:1"));
+    assert_eq!(other.image(&digest).unwrap(), store.image(&digest).unwrap());
+    let mut by_digest = Vec::new();
+    store.save(&digest.to_string(), &mut by_digest).unwrap();
+    let error = other.load(&by_digest[..], None, &silent).unwrap_err().to_string();
+    assert!(error.contains("--name"), "{error}");
+    assert!(store.save("none", Vec::new()).unwrap_err().to_string().contains("no image none here"));
+}
+
+#[test]
 fn a_layer_is_unpacked_once_by_all_who_want_it() {
     let store = TestStore::new();
     let files = (0..3_000).fold(Tar::new(), |layer, number| layer.file(&format!("f{number}"), b"x"));
