@@ -109,7 +109,8 @@ impl Registry {
         self.load_balancers.retain(|arn, _| load_balancers.contains(arn));
         let groups: HashMap<&Arn, &crate::core::Group> =
             state.groups().map(|group| (&group.config().group.arn, group)).collect();
-        self.groups.retain(|arn, _| groups.contains_key(arn));
+        // A table may expect a group that the state does not have yet.
+        self.groups.retain(|arn, group| groups.contains_key(arn) || Arc::strong_count(group) > 1);
         self.targets
             .retain(|key, _| groups.get(&key.target_group).is_some_and(|group| group.has(&key.registration)));
     }

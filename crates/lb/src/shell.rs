@@ -138,6 +138,9 @@ struct Shell<'a> {
     unsaved: bool,
     saving: Option<tokio::task::JoinHandle<()>>,
     save_after: Instant,
+    /// Everything is known, from disk or from `control`: before that, clients wait in the backlog.
+    ready: bool,
+    /// `control` has said what there is, and the store has not been cleaned since.
     synced: bool,
 }
 
@@ -162,6 +165,7 @@ impl<'a> Shell<'a> {
             unsaved: false,
             saving: None,
             save_after: Instant::now(),
+            ready: false,
             synced: false,
         }
     }
@@ -234,6 +238,7 @@ impl<'a> Shell<'a> {
     async fn take_up_kept(&mut self) {
         let Some(directory) = &self.config.state_directory else { return };
         let kept = persist::load(directory);
+        self.ready = !kept.is_empty();
         self.take(kept.into_iter().map(|message| Event::Kept(Box::new(message))).collect()).await;
     }
 
@@ -249,6 +254,7 @@ impl<'a> Shell<'a> {
             }
             LinkEvent::Message(message) => {
                 self.synced |= matches!(*message, ToLb::Synced { .. });
+                self.ready |= self.synced;
                 self.take(vec![Event::Control(message)]).await;
             }
         }
@@ -264,11 +270,16 @@ impl<'a> Shell<'a> {
             effects.extend(step(&mut self.state, event, self.shared.clock.now()));
         }
         // The new table first: a request that meets a closed target finds there what is to be done instead.
-        if effects.contains(&Effect::Publish) {
+        let published = effects.contains(&Effect::Publish);
+        if published {
             self.publish().await;
         }
         for effect in effects {
             self.act(effect).await;
+        }
+        if published {
+            // Last, so that what is gone was closed: should its name come back, it is something new.
+            self.registry.retain(&self.state);
         }
         self.save_if_due();
     }
@@ -332,6 +343,9 @@ impl<'a> Shell<'a> {
     }
 
     async fn follow_sockets(&mut self) {
+        if !self.ready {
+            return;
+        }
         let wanted = wanted_sockets(&self.state, self.config.shared_address);
         let status =
             self.listening.follow(&wanted, &self.shared.sockets, &mut self.registry, &self.state).await;
@@ -362,7 +376,6 @@ impl<'a> Shell<'a> {
                 target.tell_refused();
             }
         }
-        self.registry.retain(&self.state);
         let state = &self.state;
         let gone = self
             .shared
@@ -395,11 +408,25 @@ impl<'a> Shell<'a> {
         }));
     }
 
+    /// What was put off is written before the process ends.
+    async fn save_now(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            // A write that failed has said so.
+            let _ = saving.await;
+        }
+        self.save_after = Instant::now();
+        self.save_if_due();
+        if let Some(saving) = self.saving.take() {
+            let _ = saving.await;
+        }
+    }
+
     /// Accepts no more, and waits for what is in flight.
     async fn stop(mut self) {
-        let limits = &self.shared.limits;
         self.shared.stop.begin();
         self.listening.let_go().await;
+        self.save_now().await;
+        let limits = &self.shared.limits;
         let start = Instant::now();
         let (idle, all) = (start + limits.stop_idle_grace, start + limits.stop_grace);
         let mut idle_closed = false;

@@ -88,12 +88,15 @@ impl Table {
     pub(crate) fn build(state: &State, registry: &mut Registry, shared_address: Option<Ipv4Addr>) -> Self {
         let listeners = state.load_balancers().flat_map(|config| &config.listeners);
         let routes = RouteTable::compile(listeners.map(|config| (&config.listener, config.rules.as_slice())));
-        let groups: HashMap<Arn, Arc<GroupTable>> = state
-            .groups()
-            .map(|group| {
-                (group.config().group.arn.clone(), Arc::new(GroupTable::build(state, group, registry)))
-            })
-            .collect();
+        let mut groups: HashMap<Arn, Arc<GroupTable>> = HashMap::new();
+        for group in state.groups() {
+            let table = GroupTable::build(state, group, registry);
+            groups.insert(group.config().group.arn.clone(), Arc::new(table));
+        }
+        for arn in routes.groups() {
+            // A rule may be heard of before its group.
+            groups.entry(arn.clone()).or_insert_with(|| Arc::new(GroupTable::expected(registry.group(arn))));
+        }
         let slots = routes.groups().iter().map(|arn| groups.get(arn).cloned()).collect();
         let listeners = listener_tables(state, &routes, registry);
         let sockets = wanted_sockets(state, shared_address)
@@ -224,6 +227,18 @@ impl GroupTable {
             hopeful: config.promised || standings.iter().any(starting),
             slow_start: config.group.slow_start(),
             targets,
+        }
+    }
+
+    /// A group that a rule names and `control` has not sent yet.
+    fn expected(runtime: Arc<GroupRuntime>) -> Self {
+        Self {
+            runtime,
+            algorithm: Algorithm::default(),
+            availability: Availability::Hold,
+            hopeful: true,
+            slow_start: Duration::ZERO,
+            targets: Vec::new(),
         }
     }
 

@@ -2,5 +2,9 @@
 //!
 //! Every test has loopback addresses of its own, so that tests run side by side.
 
+mod bodies;
+mod codes;
 mod forwarding;
+mod life;
+mod no_failures;
 mod support;

@@ -92,14 +92,28 @@ pub(crate) struct World {
 impl World {
     /// Starts a balancer that knows the load balancer, and the groups.
     pub(crate) async fn start(plan: Plan, groups: Vec<TargetGroupConfig>) -> Self {
-        let control = Control::start(&plan, groups).await;
-        let (handle, thread) = start_balancer(&plan, &control);
-        let mut world = Self { plan, control, handle, thread: Some(thread) };
+        let mut world = Self::start_unready(plan, groups).await;
         world
             .control
             .expect("the listener's sockets", |report| matches!(report, FromLb::Listener { error: None, .. }))
             .await;
         world
+    }
+
+    /// The same, without waiting for its sockets.
+    pub(crate) async fn start_unready(plan: Plan, groups: Vec<TargetGroupConfig>) -> Self {
+        let control = Control::start(&plan, groups).await;
+        let (handle, thread) = start_balancer(&plan, &control);
+        Self { plan, control, handle, thread: Some(thread) }
+    }
+
+    /// The load balancer's addresses inside its VPC.
+    pub(crate) fn control_addresses(&self) -> Vec<Ipv4Addr> {
+        let mut addresses = Vec::new();
+        self.control.change_load_balancer(|config| {
+            addresses = config.load_balancer.subnets.iter().map(|subnet| subnet.address).collect();
+        });
+        addresses
     }
 
     /// The same with one group `g` of these targets, every one of them healthy.
@@ -140,6 +154,20 @@ impl World {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.handle.snapshot(PATIENCE).expect("the balancer runs")
+    }
+
+    /// Waits until what was counted is so: a response is counted when it was sent.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        soon(what, async {
+            loop {
+                let snapshot = self.snapshot();
+                if wanted(&snapshot) {
+                    return snapshot;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
     }
 
     pub(crate) fn stop(&self) {
@@ -191,8 +219,6 @@ pub(crate) struct Control {
     changed: Arc<Notify>,
     reports: mpsc::UnboundedReceiver<FromLb>,
     task: tokio::task::JoinHandle<()>,
-    /// Accepts links only while this is set.
-    pub(crate) silent: Arc<std::sync::atomic::AtomicBool>,
     pub(crate) links: Arc<AtomicUsize>,
 }
 
@@ -208,11 +234,10 @@ impl Control {
         }
         let (state, changed) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
         let (sender, reports) = mpsc::unbounded_channel();
-        let silent = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let links = Arc::new(AtomicUsize::new(0));
         let task =
             tokio::spawn(play_control(listener, state.clone(), changed.clone(), sender, links.clone()));
-        Self { path, state, changed, reports, task, silent, links }
+        Self { path, state, changed, reports, task, links }
     }
 
     /// Changes a group, and tells it.
@@ -220,6 +245,12 @@ impl Control {
         let mut state = self.state.lock().expect("no panic");
         state.insert(group.group.arn.to_string(), ToLb::TargetGroup(Box::new(group)));
         drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Has a group no more.
+    pub(crate) fn remove_group(&self, arn: &Arn) {
+        self.state.lock().expect("no panic").remove(arn.as_str());
         self.changed.notify_waiters();
     }
 
