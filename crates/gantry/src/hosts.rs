@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, XattrFlags};
 use rustix::io::Errno;
 use thiserror::Error;
 
+pub const SYSTEM_FILE: &str = "/etc/hosts";
 /// More names than load balancers that one machine serves.
 pub const NAMES_MAX: usize = 4_096;
 /// A file that is larger was not written by people, and reading it at every change would cost.

@@ -30,5 +30,10 @@ pub mod supervisor;
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    cli::run()
+    let mut words = std::env::args_os().skip(1);
+    match words.next().as_ref().and_then(|word| word.to_str()) {
+        Some("shim") => gantry_runtime::shim_main(words, gantry_node::output::open),
+        Some("exec-shim") => gantry_runtime::exec_main(words),
+        _ => cli::run(),
+    }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -172,6 +173,8 @@ impl Runtime {
         let log = OpenOptions::new().create(true).append(true).open(directory.path().join(SHIM_LOG))?;
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let child = Command::new(program)
+            // What `ps` shows, instead of /proc/self/exe.
+            .arg0("gantry")
             .args(arguments)
             .arg(directory.path())
             .env_clear()

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 the command failed, and a sentence says what was attempted and what to do next; 2 the arguments cannot
 //! be read; 3 `gantry doctor` found something that does not work; 99 a threshold of `gantry load` was crossed, as k6 has it.
 
+mod clean;
 mod doctor;
 mod env;
 mod failure;
@@ -44,6 +45,7 @@ struct Arguments {
 enum Command {
     Server(server::ServerArguments),
     Down(server::DownArguments),
+    Clean(clean::CleanArguments),
     Env(env::EnvArguments),
     Doctor(doctor::DoctorArguments),
     Image(image::ImageArguments),
@@ -70,7 +72,7 @@ struct ChildArguments {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct StateDirArgument {
     /// The server's state directory [default: /var/lib/gantry as root, else ~/.local/state/gantry]
-    #[arg(long, env = "GANTRY_STATE_DIR", value_name = "DIR")]
+    #[arg(long, env = "GANTRY_STATE_DIR", value_name = "DIR", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
 }
 
@@ -87,6 +89,7 @@ pub fn run() -> ExitCode {
     let outcome = match arguments.command {
         Command::Server(arguments) => server::serve(arguments),
         Command::Down(arguments) => server::down(arguments),
+        Command::Clean(arguments) => clean::run(arguments),
         Command::Env(arguments) => env::print(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Image(arguments) => image::run(arguments),

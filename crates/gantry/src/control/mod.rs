@@ -27,7 +27,6 @@ use crate::hosts::Block;
 use crate::roles::{Child, Stop, stopped};
 use crate::supervisor::API_LISTENER;
 
-const HOSTS_FILE: &str = "/etc/hosts";
 /// The name of the links' listening socket in the descriptor store.
 const LINK_LISTENER: &str = "link";
 /// Batches of log lines that wait for the log store.
@@ -52,7 +51,7 @@ async fn serve(child: &Child) -> Result<(), String> {
     let (events, events_waiting) = mpsc::channel(control_loop::EVENTS_MAX);
     let (logs, _logs_waiting) = mpsc::channel(LOG_DELIVERIES_MAX);
     let links = link_server::Links::default();
-    let block = Block::new(HOSTS_FILE, &child.config.instance);
+    let block = Block::new(crate::hosts::SYSTEM_FILE, &child.config.instance);
     let looping =
         control_loop::run(database.clone(), links.clone(), events_waiting, ids()?, Limits::default());
     let linking = link_server::serve(link_listener(child)?, links, events, logs);
