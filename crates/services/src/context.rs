@@ -1,14 +1,16 @@
 //! What every handler works with.
 
+use std::fmt;
 use std::sync::Mutex;
 
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::network::Cidr;
 use gantry_domain::{Change, View};
 use gantry_store::{CommitError, Database};
-use gantry_types::Ids;
+use gantry_types::{ACCOUNT, Ids, Timestamp};
+use gantry_wire::{Credential, Principal};
 
-use crate::ec2;
+use crate::{ec2, iam, sts};
 
 /// How often a handler decides again because somebody else changed what it read.
 const ATTEMPTS_MAX: u32 = 16;
@@ -23,18 +25,48 @@ pub struct Settings {
     pub dns_suffix: String,
     /// Internet-facing load balancers get an address of their own from here.
     pub load_balancer_range: Cidr,
+    /// When the installation was made.
+    pub account_created_at: Timestamp,
 }
 
-/// The store, the source of ids and the settings.
+/// The access key that the installation was made with: the account itself calls with it.
+#[derive(Clone)]
+pub struct RootKey {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+/// The secret never reaches a log by accident.
+impl fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RootKey").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// The store, the source of ids, the account's own key and the settings.
 pub struct Context {
     database: Database,
     ids: Mutex<Ids>,
+    root: RootKey,
     settings: Settings,
 }
 
 impl Context {
-    pub fn new(database: Database, ids: Ids, settings: Settings) -> Self {
-        Self { database, ids: Mutex::new(ids), settings }
+    pub fn new(database: Database, ids: Ids, root: RootKey, settings: Settings) -> Self {
+        Self { database, ids: Mutex::new(ids), root, settings }
+    }
+
+    /// What verifies a request that is signed with this access key: the account's own, a user's, or a session's.
+    pub fn credential(&self, access_key: &str) -> Option<Credential> {
+        if access_key == self.root.access_key_id {
+            return Some(Credential {
+                secret_key: self.root.secret_access_key.clone(),
+                session_token: None,
+                expires: None,
+                principal: Principal::root(),
+            });
+        }
+        self.read(|view| sts::find_session(view, access_key).or_else(|| user_credential(view, access_key)))
     }
 
     pub fn settings(&self) -> &Settings {
@@ -81,6 +113,18 @@ impl Context {
         )
         .with_status(503))
     }
+}
+
+/// A user's key, unless it is switched off.
+fn user_credential(view: &View, access_key: &str) -> Option<Credential> {
+    let key = iam::find_key(view, access_key).ok()??.document;
+    let user = iam::find_user(view, &key.user_name).ok()??.document.shown;
+    (key.status == "Active").then(|| Credential {
+        secret_key: key.secret_access_key,
+        session_token: None,
+        expires: None,
+        principal: Principal { arn: user.arn, user_id: user.user_id, account: ACCOUNT.to_owned() },
+    })
 }
 
 /// The store could not keep the change; nothing of it was made.

@@ -2,7 +2,7 @@
 
 /// `read` handlers are `fn(&View, &CallContext, &Input) -> Result<Output, ApiError>`; `write` handlers are
 /// `fn(&View, &CallContext, &Input, &mut Ids) -> Decision<Output>`; `settings` handlers write too and get the installation's
-/// settings as a fifth argument. The service is a struct around the context.
+/// settings as a fifth argument; `secret` handlers get a new access key instead. The service is a struct around the context.
 macro_rules! handlers {
     ($trait:path; $($kind:ident $method:ident($input:ty) -> $output:ty = $handler:path;)+) => {
         /// The service on its context.
@@ -40,6 +40,16 @@ macro_rules! handlers {
             input: $input,
         ) -> Result<$output, gantry_api::ApiError> {
             self.0.attempt(|view, ids| $handler(view, call, &input, ids, self.0.settings())).await
+        }
+    };
+    (@secret $method:ident($input:ty) -> $output:ty = $handler:path) => {
+        async fn $method(
+            &self,
+            call: &gantry_api::CallContext,
+            input: $input,
+        ) -> Result<$output, gantry_api::ApiError> {
+            let key = crate::secrets::NewKey::from_kernel()?;
+            self.0.attempt(|view, ids| $handler(view, call, &input, ids, &key)).await
         }
     };
 }

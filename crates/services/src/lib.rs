@@ -15,12 +15,17 @@ mod handlers;
 mod context;
 mod objects;
 mod page;
+mod secrets;
+#[cfg(test)]
+mod testing;
 
 pub mod ec2;
 pub mod ecs;
 pub mod elbv2;
+pub mod iam;
+pub mod sts;
 
-pub use context::{Context, Decision, Settings};
+pub use context::{Context, Decision, RootKey, Settings};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,6 +47,10 @@ impl Services {
         Self { context }
     }
 
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// Runs the call's operation and gives its output's document.
     pub async fn handle(&self, call: &CallContext) -> Result<Value, ApiError> {
         let context = Arc::clone(&self.context);
@@ -52,6 +61,8 @@ impl Services {
             "ec2" => gantry_api::ec2::dispatch(&ec2::Service(context), call).await,
             "elbv2" => gantry_api::elbv2::dispatch(&elbv2::Service(context), call).await,
             "ecs" => gantry_api::ecs::dispatch(&ecs::Service(context), call).await,
+            "iam" => gantry_api::iam::dispatch(&iam::Service(context), call).await,
+            "sts" => gantry_api::sts::dispatch(&sts::Service(context), call).await,
             name => Err(ApiError::not_implemented(name, call.operation.name)),
         }
     }
@@ -63,6 +74,8 @@ fn methods(service: &str) -> &'static [&'static str] {
         "ec2" => ec2::METHODS,
         "ecs" => ecs::METHODS,
         "elbv2" => elbv2::METHODS,
+        "iam" => iam::METHODS,
+        "sts" => sts::METHODS,
         _ => &[],
     }
 }
