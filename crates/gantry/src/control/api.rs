@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use gantry_services::Services;
+use gantry_services::{Context, Services};
 use gantry_types::{Ids, Timestamp};
 use gantry_wire::{
-    ApiError, Auth, AuthMode, BODY_BYTES_MAX, Call, Credential, Principal, ReplyForm, Response,
-    parse_request, render_error, render_error_as, render_output,
+    ApiError, Auth, AuthMode, BODY_BYTES_MAX, Call, Principal, ReplyForm, Response, parse_request,
+    render_error, render_error_as, render_output,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use crate::credentials::Credentials;
+use super::health;
 use crate::roles::{Stop, stopped};
 
 /// What clients can reach.
@@ -68,8 +68,8 @@ const PARSER_HEAD_BYTES_MAX: usize = 512 << 10;
 const PARSER_HEADERS_MAX: usize = 2_000;
 
 pub(crate) struct Api {
+    context: Arc<Context>,
     services: Services,
-    credentials: Credentials,
     mode: AuthMode,
     request_ids: Mutex<Ids>,
     bodies: Arc<Semaphore>,
@@ -77,15 +77,10 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(
-        services: Services,
-        credentials: Credentials,
-        mode: AuthMode,
-        request_ids: Ids,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(context: Arc<Context>, mode: AuthMode, request_ids: Ids, limits: Limits) -> Self {
+        let services = Services::new(context.clone());
         let bodies = Arc::new(Semaphore::new(limits.bodies_kib_max as usize));
-        Self { services, credentials, mode, request_ids: Mutex::new(request_ids), bodies, limits }
+        Self { context, services, mode, request_ids: Mutex::new(request_ids), bodies, limits }
     }
 }
 
@@ -159,6 +154,9 @@ async fn answer(api: &Arc<Api>, request: http::Request<Incoming>) -> Response {
     if is_too_large(&api.limits, &head) {
         return refuse(request_id, Refusal::LargeHead);
     }
+    if head.uri.path() == health::PATH {
+        return health::answer(&head.method, &api.context);
+    }
     let (body, _room) = match read_body(api, body).await {
         Ok(read) => read,
         Err(refusal) => return refuse(request_id, refusal),
@@ -175,7 +173,7 @@ fn understand(
     body: &[u8],
     request_id: String,
 ) -> Result<Box<Call>, Box<Response>> {
-    let lookup = |key: &str| credential(&api.credentials, key);
+    let lookup = |key: &str| api.context.credential(key);
     let auth = Auth { lookup: &lookup, mode: api.mode, anonymous: Principal::root() };
     let request = gantry_wire::Request {
         method: &head.method,
@@ -270,15 +268,6 @@ async fn read_body(
         Ok((whole.freeze(), room))
     };
     timeout(api.limits.body_wait_max, read).await.unwrap_or(Err(Refusal::SlowBody))
-}
-
-fn credential(credentials: &Credentials, key: &str) -> Option<Credential> {
-    (key == credentials.access_key_id).then(|| Credential {
-        secret_key: credentials.secret_access_key.clone(),
-        session_token: None,
-        expires: None,
-        principal: Principal::root(),
-    })
 }
 
 fn into_http(response: Response) -> http::Response<Full<Bytes>> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_domain::network::Cidr;
-use gantry_services::{Context, Services, Settings};
+use gantry_services::{Context, RootKey, Settings};
 use gantry_store::fault::FaultyDisk;
 use gantry_store::{Database, Options};
-use gantry_types::Ids;
+use gantry_types::{Ids, Timestamp};
 use gantry_wire::{AuthMode, BODY_BYTES_MAX};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::api::{Api, Limits, serve};
-use crate::credentials::Credentials;
 use crate::roles::Stop;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -32,14 +31,15 @@ async fn start(mode: AuthMode, limits: Limits) -> Endpoint {
     let settings = Settings {
         dns_suffix: "localhost".to_owned(),
         load_balancer_range: Cidr::parse("127.64.0.0/10").unwrap(),
+        account_created_at: Timestamp::EPOCH,
     };
-    let services = Services::new(Arc::new(Context::new(database, Ids::from_seed(1), settings)));
-    let credentials =
-        Credentials { access_key_id: "AKIAAAAAAAAAAAAAAAAA".to_owned(), secret_access_key: "s".repeat(40) };
+    let root =
+        RootKey { access_key_id: "AKIAAAAAAAAAAAAAAAAA".to_owned(), secret_access_key: "s".repeat(40) };
+    let context = Arc::new(Context::new(database, Ids::from_seed(1), root, settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(Stop::No);
-    let api = Arc::new(Api::new(services, credentials, mode, Ids::from_seed(2), limits));
+    let api = Arc::new(Api::new(context, mode, Ids::from_seed(2), limits));
     Endpoint { address, stop, serving: tokio::spawn(serve(listener, api, stopped)) }
 }
 
@@ -115,6 +115,15 @@ async fn a_call_is_answered_and_an_unsigned_one_refused() {
     closed
         .expect(&form("Action=DescribeVpcs&Version=2016-11-15"), 403, &["MissingAuthenticationToken"])
         .await;
+}
+
+#[tokio::test]
+async fn health_is_told_to_anybody() {
+    let endpoint = start(AuthMode::Verify, Limits::default()).await;
+    let request = |method: &str| format!("{method} /_gantry/health HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    let version = format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    endpoint.expect(&request("GET"), 200, &["application/json", &version, "\"ready\":false"]).await;
+    endpoint.expect(&request("DELETE"), 405, &["allow: GET, HEAD"]).await;
 }
 
 #[tokio::test]

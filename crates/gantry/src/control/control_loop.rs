@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_control::{CommitFailure, CommitId, Core, Effect, Event, Limits};
 use gantry_domain::Change;
-use gantry_store::{CommitError, Database, Subscription, SubscriptionError};
+use gantry_store::{CommitError, Database, Subscription, SubscriptionError, TransactionError};
 use gantry_types::{Ids, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -80,6 +80,9 @@ fn outcome_event(id: CommitId, outcome: Result<u64, CommitError>) -> Event {
         Err(CommitError::Conflict { key }) => {
             tracing::debug!("decided on an old {key}: deciding again");
             Event::NotCommitted(id, CommitFailure::Conflict)
+        }
+        Err(CommitError::Refused(TransactionError::TooLarge { .. })) => {
+            Event::NotCommitted(id, CommitFailure::TooLarge)
         }
         Err(error) => {
             tracing::warn!("cannot commit a decision, will try again: {error}");

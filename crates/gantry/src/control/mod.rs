@@ -4,6 +4,7 @@ mod api;
 #[cfg(test)]
 mod api_tests;
 mod control_loop;
+mod health;
 mod link_server;
 mod names;
 #[cfg(test)]
@@ -15,9 +16,9 @@ use std::os::fd::AsFd as _;
 
 use gantry_control::Limits;
 use gantry_domain::network::Cidr;
-use gantry_services::{Context, Services, Settings};
+use gantry_services::{Context, RootKey, Settings};
 use gantry_store::{Database, FileDisk, Options};
-use gantry_types::Ids;
+use gantry_types::{Ids, Timestamp};
 use gantry_wire::AuthMode;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
@@ -57,11 +58,10 @@ async fn serve(child: &Child) -> Result<(), String> {
     let linking = link_server::serve(link_listener(child)?, links, events, logs);
     let naming = names::keep(database.clone(), block.clone());
 
-    let context = Arc::new(Context::new(database, ids()?, settings(child)));
-    let credentials = Credentials::load(&child.layout.credentials()).map_err(|error| error.to_string())?;
+    let (root, account_created_at) = account(child)?;
+    let context = Arc::new(Context::new(database, ids()?, root, settings(child, account_created_at)));
     let mode = if child.config.accept_any_credentials { AuthMode::AcceptAny } else { AuthMode::Verify };
-    let api =
-        Arc::new(api::Api::new(Services::new(context), credentials, mode, ids()?, api::Limits::default()));
+    let api = Arc::new(api::Api::new(context, mode, ids()?, api::Limits::default()));
     let serving = api::serve(api_listener(child)?, api, stop.clone());
 
     child.descriptors.ready().map_err(|error| error.to_string())?;
@@ -109,12 +109,27 @@ fn ids() -> Result<Ids, String> {
     Ok(Ids::from_seed(seed))
 }
 
-fn settings(child: &Child) -> Settings {
+/// The account's own key, which was made when the account was.
+fn account(child: &Child) -> Result<(RootKey, Timestamp), String> {
+    let path = child.layout.credentials();
+    let credentials = Credentials::load(&path).map_err(|error| error.to_string())?;
+    let made = std::fs::metadata(&path).and_then(|file| file.modified());
+    let made = made.map_err(|error| format!("reading {}: {error}", path.display()))?;
+    let since_epoch = made.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let root = RootKey {
+        access_key_id: credentials.access_key_id,
+        secret_access_key: credentials.secret_access_key,
+    };
+    Ok((root, Timestamp::EPOCH + since_epoch))
+}
+
+fn settings(child: &Child, account_created_at: Timestamp) -> Settings {
     let range = child.config.lb_range;
     Settings {
         dns_suffix: DNS_SUFFIX.to_owned(),
         load_balancer_range: Cidr::new(range.first, range.prefix)
             .expect("the configuration's prefix is below 32"),
+        account_created_at,
     }
 }
 
