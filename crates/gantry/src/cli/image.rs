@@ -220,7 +220,7 @@ fn save(store: &Store, arguments: &SaveArguments) -> Result<ExitCode, Failure> {
             ));
         }
         None => {
-            store.save(&arguments.name, std::io::stdout().lock()).map_err(|error| failed(&error, names))?
+            store.save(&arguments.name, std::io::stdout().lock()).map_err(|error| failed(&error, names))?;
         }
     }
     Ok(ExitCode::SUCCESS)

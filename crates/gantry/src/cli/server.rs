@@ -16,6 +16,7 @@ use super::{Failure, StateDirArgument};
 use crate::config::{LogFormat, RawServerConfig, ServerConfig, defaults};
 use crate::credentials::Credentials;
 use crate::descriptors::handoff::Taken;
+use crate::hosts::Block;
 use crate::layout::Layout;
 use crate::profile::Profile;
 use crate::supervisor::{self, ChildPlan, LockError, Plan, Role, ServerLock};
@@ -295,6 +296,10 @@ pub(crate) fn down(arguments: DownArguments) -> Result<ExitCode, Failure> {
             Ok(Some(old)) => {
                 let process = old.process;
                 old.drain().map_err(|error| failed(&error))?;
+                if let Ok(config) = ServerConfig::read(&layout) {
+                    let names = Block::new(crate::hosts::SYSTEM_FILE, &config.instance);
+                    names.remove().map_err(|error| failed(&error))?;
+                }
                 println!("no server runs; its load balancer (process {process}) drains and ends");
                 Ok(ExitCode::SUCCESS)
             }

@@ -10,9 +10,8 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use gantry_control::Limits;
 use gantry_domain::network::Cidr;

@@ -213,3 +213,34 @@ fn load_that_is_interrupted_says_what_it_saw() {
     std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut said).unwrap();
     assert!(said.contains("http_reqs"), "{said}");
 }
+
+#[test]
+fn a_profile_is_written_by_its_owner_and_found_without_the_state_directory() {
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    let (user, group) = (23_456, 23_456);
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    chown(home.path(), Some(user), Some(group)).expect("these tests need root");
+    // Where that user can execute it, whoever owns the way to the real one.
+    let program = tempfile::tempdir().unwrap();
+    fs::set_permissions(program.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = program.path().join("gantry");
+    fs::copy(env!("CARGO_BIN_EXE_gantry"), &program).unwrap();
+    let as_user = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(words).env_clear().env("HOME", home.path()).uid(user).gid(group).current_dir("/");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut child = as_user(&["write-profile", "--home", home.path().to_str().unwrap()]);
+    let profile = r#"{"endpoint":"http://127.0.0.1:4566","region":"eu-central-1",
+        "access_key_id":"AKIAAAAAAAAAAAAAAAAA","secret_access_key":"secret"}"#;
+    child.stdin.take().unwrap().write_all(profile.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let file = fs::metadata(home.path().join(".config/gantry/profile.json")).unwrap();
+    assert_eq!((file.uid(), file.mode() & 0o777), (user, 0o600));
+    let output = as_user(&["env"]).wait_with_output().unwrap();
+    assert!(text(&output.stdout).contains("export AWS_REGION=eu-central-1;"), "{}", text(&output.stdout));
+}
