@@ -33,6 +33,8 @@ pub struct Core {
     /// `None` before the first step.
     pub(crate) started_at: Option<Timestamp>,
     next_full_pass: Timestamp,
+    /// The time of the last step.
+    last_step: Timestamp,
 }
 
 /// What a unit decided.
@@ -60,6 +62,7 @@ impl Core {
             vpcs_dirty: true,
             started_at: None,
             next_full_pass: Timestamp::EPOCH,
+            last_step: Timestamp::EPOCH,
         }
     }
 
@@ -91,6 +94,13 @@ impl Core {
             self.rebuild(view);
             self.queue.mark(Unit::Sweep);
         }
+        if now < self.last_step {
+            self.started_at = self.started_at.map(|at| at.min(now));
+            self.next_full_pass = now;
+            self.nodes.clock_jumped_back(now);
+            self.queue.forget_times();
+        }
+        self.last_step = now;
     }
 
     /// The indexes over all records.
@@ -195,9 +205,7 @@ impl Core {
     }
 
     fn pass_time(&mut self, view: &View, now: Timestamp) {
-        // A clock that jumped back must not put the pass off.
-        let overdue = now >= self.next_full_pass || self.next_full_pass > now + self.limits.full_pass_every;
-        if overdue {
+        if now >= self.next_full_pass {
             self.next_full_pass = now + self.limits.full_pass_every;
             self.mark_everything(view);
         }

@@ -38,6 +38,8 @@ pub enum Event {
 pub enum CommitFailure {
     /// Some record was not as it was read.
     Conflict,
+    /// The commit has more bytes than the store takes at once: the unit makes smaller ones.
+    TooLarge,
     /// The store cannot write now, or nobody knows whether it did; both are tried again by deciding again.
     Unavailable,
 }

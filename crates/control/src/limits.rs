@@ -46,6 +46,9 @@ impl Default for Limits {
 pub(crate) const OPERATIONS_MAX: usize = Policy::OPERATIONS_MAX;
 /// What taking over reports may use of it; the rest is the reconciler's.
 pub(crate) const REPORT_OPERATIONS_MAX: usize = 48;
+/// The same two for a service whose records turned out to be so large that the store's limit on bytes counts first.
+pub(crate) const OPERATIONS_SMALL_MAX: usize = 96;
+pub(crate) const REPORT_OPERATIONS_SMALL_MAX: usize = 12;
 /// One pass over a target group, or one sweep, changes at most so many records.
 pub(crate) const SWEEP_OPERATIONS_MAX: usize = 100;
 /// A node that reports more tasks than this is not one of ours.

@@ -116,6 +116,13 @@ impl Nodes {
         self.links.get(self.by_node.get(node)?)
     }
 
+    /// The clock jumped back: nobody was seen later than now.
+    pub(crate) fn clock_jumped_back(&mut self, now: Timestamp) {
+        for seen in self.last_seen.values_mut() {
+            *seen = now.min(*seen);
+        }
+    }
+
     /// When the node was last connected, as far as this process knows.
     pub(crate) fn last_seen(&self, node: &NodeId) -> Option<Timestamp> {
         self.last_seen.get(node).copied()

@@ -45,6 +45,8 @@ pub(crate) struct Queue {
     /// Units whose last commit failed wait for their time, whatever happens meanwhile.
     paused: BTreeSet<Unit>,
     failures: BTreeMap<Unit, u32>,
+    /// Units that had a commit of too many bytes; their records are large, and stay so.
+    small: BTreeSet<Unit>,
     last_commit: u64,
 }
 
@@ -75,6 +77,13 @@ impl Queue {
             self.paused.remove(&unit);
             self.mark(unit);
         }
+    }
+
+    /// Times that were set before a clock jumped back are too far away: who waits for one decides again.
+    pub(crate) fn forget_times(&mut self) {
+        self.by_time.clear();
+        self.paused.clear();
+        self.due.extend(std::mem::take(&mut self.timers).into_keys());
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -133,7 +142,8 @@ impl Queue {
         *failures = failures.saturating_add(1);
         let pauses = match failure {
             CommitFailure::Conflict => failures.saturating_sub(CONFLICTS_AT_ONCE),
-            CommitFailure::Unavailable => *failures,
+            CommitFailure::TooLarge if self.small.insert(commit.unit.clone()) => 0,
+            CommitFailure::TooLarge | CommitFailure::Unavailable => *failures,
         };
         if pauses == 0 {
             self.mark(commit.unit.clone());
@@ -143,6 +153,11 @@ impl Queue {
             self.wake(&unit, Some(now + pause(pauses)));
         }
         Some(commit)
+    }
+
+    /// Whether the unit's commits have to be smaller than the number of operations alone would allow.
+    pub(crate) fn is_small(&self, unit: &Unit) -> bool {
+        self.small.contains(unit)
     }
 
     fn end(&mut self, id: CommitId) -> Option<InFlight> {
@@ -197,6 +212,28 @@ mod tests {
         let id = queue.begin(Unit::Sweep, vec![], vec![]);
         queue.failed(id, CommitFailure::Conflict, AT);
         assert_eq!(queue.take_ready(), [Unit::Sweep], "a conflict is decided again at once");
+    }
+
+    #[test]
+    fn a_commit_that_is_too_large_is_followed_by_smaller_ones() {
+        let mut queue = Queue::default();
+        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        queue.failed(id, CommitFailure::TooLarge, AT);
+        assert!(queue.is_small(&Unit::Sweep));
+        assert_eq!(queue.take_ready(), [Unit::Sweep], "it is decided again at once");
+        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        queue.failed(id, CommitFailure::TooLarge, AT);
+        assert_eq!(queue.take_ready(), [], "one record alone is too large: no haste");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_ends_every_wait() {
+        let mut queue = Queue::default();
+        queue.wake(&Unit::Sweep, Some(AT + RETRY_MAX));
+        let id = queue.begin(Unit::Node("n".into()), vec![], vec![]);
+        queue.failed(id, CommitFailure::Unavailable, AT);
+        queue.forget_times();
+        assert_eq!((queue.take_ready().len(), queue.next_time()), (2, None));
     }
 
     #[test]

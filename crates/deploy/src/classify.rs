@@ -1,7 +1,9 @@
 //! Which bucket a task is in.
 
-use gantry_domain::elb::TargetHealthState;
+use gantry_domain::Versioned;
+use gantry_domain::elb::{Target, TargetHealthState};
 use gantry_domain::task::{DesiredStatus, HealthStatus, Task, TaskStatus};
+use gantry_domain::task_definition::TaskDefinition;
 use gantry_types::{Arn, TaskId, Timestamp};
 
 use crate::note::Note;
@@ -129,7 +131,22 @@ fn passes(state: TargetHealthState) -> bool {
     }
 }
 
+/// Only essential containers decide about their task's health.
 fn has_health_check(view: &ServiceView<'_>, task: &Task) -> bool {
     let definition = view.definitions.get(&task.task_definition);
-    definition.is_some_and(|definition| definition.containers.iter().any(|c| c.health_check.is_some()))
+    let checked = |definition: &&TaskDefinition| {
+        definition.containers.iter().any(|container| container.essential && container.health_check.is_some())
+    };
+    definition.is_some_and(checked)
+}
+
+/// A registered target that is not probed at all: nothing about the task can change that, so it is not replaced; its service
+/// says what it waits for.
+pub(crate) fn unused_target(each: &TaskView<'_>) -> Option<Unhealth> {
+    let unused = |target: &&Versioned<'_, Target>| target.health.state == TargetHealthState::Unused;
+    each.targets.iter().find(unused).map(|target| Unhealth::Target {
+        target_group: target.target_group.clone(),
+        port: target.port,
+        reason: target.health.description.clone().unwrap_or_else(|| "Target is not in use".to_owned()),
+    })
 }

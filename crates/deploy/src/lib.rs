@@ -31,7 +31,7 @@ mod tests;
 
 pub use classify::{Condition, Unhealth};
 pub use note::Note;
-pub use plan::{Plan, reconcile};
+pub use plan::{Plan, explain, reconcile};
 pub use policy::Policy;
 pub use start::{Place, Placed, Unplaced};
 pub use view::{ServiceView, TaskView};

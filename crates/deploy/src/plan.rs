@@ -10,7 +10,7 @@ use gantry_types::{AvailabilityZone, Ids, Timestamp};
 use crate::Policy;
 use crate::account;
 use crate::budget::{self, Decision, Limits, Member, Rank, Rollout};
-use crate::classify::{Condition, condition};
+use crate::classify::{Condition, condition, unused_target};
 use crate::events;
 use crate::note::Note;
 use crate::start::{Place, Unplaced, new_task};
@@ -34,6 +34,7 @@ pub fn reconcile(view: &ServiceView<'_>, place: &mut Place<'_>, now: Timestamp, 
         return Plan::default();
     }
     let mut work = Work::new(view, now);
+    account::mend_times(&mut work);
     account::ends(&mut work);
     account::first_healthy(&mut work);
     targets::deregister(&mut work);
@@ -43,7 +44,7 @@ pub fn reconcile(view: &ServiceView<'_>, place: &mut Place<'_>, now: Timestamp, 
     stop_tasks(&mut work, &decision);
     targets::deregister(&mut work);
     start_tasks(&mut work, &decision, place, ids);
-    explain(&mut work, &decision);
+    note_what_is(&mut work, &decision);
     verdict::completion(&mut work);
     verdict::deletion(&mut work);
     work.finish(ids)
@@ -136,6 +137,11 @@ impl<'v, 'a> Work<'v, 'a> {
         if self.desired() == 0 { 0 } else { self.service.minimum_healthy() }
     }
 
+    /// How many tasks may be wanted at most.
+    pub(crate) fn maximum(&self) -> u32 {
+        if self.desired() == 0 { 0 } else { self.service.maximum() }
+    }
+
     /// Wanted tasks by their place in the view, after what this plan did so far.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = usize> {
         (0..self.conditions.len()).filter(|index| self.conditions[*index] != Condition::Leaving)
@@ -168,6 +174,12 @@ impl<'v, 'a> Work<'v, 'a> {
     }
 }
 
+/// Why the service is as it is and what it waits for: the notes of a decision that is not carried out.
+pub fn explain(view: &ServiceView<'_>, now: Timestamp) -> Vec<Note> {
+    let mut place = |_: &mut Task, _: &mut Ids| Err(Unplaced::Waits);
+    reconcile(view, &mut place, now, &mut Ids::from_seed(0)).why
+}
+
 fn decide(work: &Work<'_, '_>) -> Decision {
     let rank = |condition: &Condition| match condition {
         Condition::Leaving => None,
@@ -185,11 +197,10 @@ fn decide(work: &Work<'_, '_>) -> Decision {
             Some(Member { index, current: work.is_current(index), rank: rank(condition)?, zone: zone(index) })
         })
         .collect();
-    let maximum = if work.desired() == 0 { 0 } else { work.service.maximum() };
     let limits = Limits {
         desired: work.desired() as usize,
         minimum: work.minimum() as usize,
-        maximum: maximum as usize,
+        maximum: work.maximum() as usize,
         rollout: if verdict::is_stalled(work) { Rollout::Stalled } else { Rollout::Proceeds },
     };
     budget::decide(&members, limits)
@@ -200,14 +211,14 @@ fn stop_tasks(work: &mut Work<'_, '_>, decision: &Decision) {
     let mut relies = false;
     for &index in &decision.stop {
         // The task, each of its targets that leaves, and once the checks of the healthy tasks that a stop relies on.
-        let checks = if relies { 0 } else { Policy::RELIED_OPERATIONS_MAX };
+        let checks = if relies { 0 } else { work.view.policy.relied_operations_max() };
         if !work.has_room(1 + work.task(index).registrations.len() + checks) {
             break;
         }
         let condition = std::mem::replace(&mut work.conditions[index], Condition::Leaving);
         if condition == Condition::Healthy && !relies {
             relies = true;
-            work.reserved = Policy::RELIED_OPERATIONS_MAX;
+            work.reserved = work.view.policy.relied_operations_max();
         }
         let task = work.task(index);
         let reason = match &condition {
@@ -239,7 +250,7 @@ fn check_relied(work: &mut Work<'_, '_>) {
     let relied = healthy.take(work.minimum() as usize).map(|(index, _)| &work.view.tasks[index]);
     let mut checks = Vec::new();
     for each in relied {
-        if checks.len() + 1 + each.targets.len() > Policy::RELIED_OPERATIONS_MAX {
+        if checks.len() + 1 + each.targets.len() > work.view.policy.relied_operations_max() {
             break;
         }
         checks.push(Change::check(each.task.key(), each.task.revision));
@@ -255,7 +266,10 @@ fn start_tasks(work: &mut Work<'_, '_>, decision: &Decision, place: &mut Place<'
     if deployment.start_failures >= Policy::FAILURES_TOLD && work.desired() > 0 {
         work.standing.push(Note::CannotStartConsistently);
     }
-    if decision.start == 0 {
+    // Not every stop that makes room may have fitted into this plan.
+    let room = (work.maximum() as usize).saturating_sub(work.wanted().count());
+    let count = decision.start.min(room);
+    if count == 0 {
         return;
     }
     if let Some(until) = account::backoff_until(&deployment, work.now) {
@@ -264,7 +278,7 @@ fn start_tasks(work: &mut Work<'_, '_>, decision: &Decision, place: &mut Place<'
         return;
     }
     let mut started = Vec::new();
-    while started.len() < decision.start {
+    while started.len() < count {
         // The task and its network interface.
         if !work.has_room(2) {
             break;
@@ -289,7 +303,7 @@ fn start_tasks(work: &mut Work<'_, '_>, decision: &Decision, place: &mut Place<'
     }
 }
 
-fn explain(work: &mut Work<'_, '_>, decision: &Decision) {
+fn note_what_is(work: &mut Work<'_, '_>, decision: &Decision) {
     let moved = std::mem::take(&mut work.moved);
     work.happened.extend(moved.into_notes());
     if decision.blocked {
@@ -299,7 +313,12 @@ fn explain(work: &mut Work<'_, '_>, decision: &Decision) {
     for (index, condition) in work.conditions.iter().enumerate() {
         let task = work.task(index).id.clone();
         match condition {
-            Condition::Starting => starting.push(task),
+            Condition::Starting => {
+                if let Some(unused) = unused_target(&work.view.tasks[index]) {
+                    work.standing.push(unused.note(task.clone()));
+                }
+                starting.push(task);
+            }
             Condition::Pending => pending.push(task),
             Condition::Unhealthy(unhealth) => work.standing.push(unhealth.note(task)),
             Condition::Healthy | Condition::Leaving => {}

@@ -34,7 +34,9 @@ impl Policy {
     pub const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(30);
     /// The checks of the healthy tasks and targets that a stop relies on are at most so many; in a service so large that there
     /// would be more, one that fails in the same moment is a small part.
-    pub const RELIED_OPERATIONS_MAX: usize = 40;
+    pub(crate) fn relied_operations_max(&self) -> usize {
+        self.operations_max / 4
+    }
 
     /// How long to wait after the `failures`-th failed start in a row: the first is repeated at once, then 1 s, doubling.
     pub fn backoff(failures: u32, max: Duration) -> Duration {

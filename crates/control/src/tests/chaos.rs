@@ -30,6 +30,7 @@ fn run(seed: u64) {
         }
         world.put(vec![Change::create(service)]);
     }
+    world.commit_fails_every = (chance.below(2) == 0).then_some(12);
     let mut revision = 1;
     for _ in 0..8 + chance.below(20) {
         world.pass(Duration::from_millis(chance.below(400)));
@@ -37,7 +38,8 @@ fn run(seed: u64) {
             let tasks: Vec<Task> = world.tasks().into_iter().filter(|task| !task.is_stopped()).collect();
             (!tasks.is_empty()).then(|| tasks[chance.below(tasks.len() as u64) as usize].clone())
         };
-        match chance.below(12) {
+        match chance.below(13) {
+            12 => world.clock_skew_ms = chance.below(1_200_000) as i64 - 600_000,
             0 => world.kill_core(),
             1 => world.kill_after = Some((world.steps + 1 + chance.below(20), chance.below(2) == 0)),
             2 => world.node_disconnects(),
@@ -73,6 +75,7 @@ fn run(seed: u64) {
         }
         world.commit_takes = Duration::from_millis(1 + chance.below(60));
     }
+    world.commit_fails_every = None;
     world.node.cannot_start = None;
     world.lb.always_unhealthy.clear();
     world.lb_probes_again();

@@ -292,6 +292,7 @@ fn many_services_cost_little() {
     world.pass(SECOND * 3600);
     let spent = begin.elapsed();
     assert_eq!(world.commits, commits);
-    assert!(world.steps - steps < 400, "{} steps in an idle hour", world.steps - steps);
+    // The shell looks at the clock every second; a full pass is made every thirty.
+    assert!(world.steps - steps < 4000, "{} steps in an idle hour", world.steps - steps);
     eprintln!("an idle hour of 20 services: {spent:?}, {} steps", world.steps - steps);
 }

@@ -73,6 +73,10 @@ pub(super) struct World {
     pub(super) kill_after: Option<(u64, bool)>,
     pub(super) commits: u64,
     pub(super) commit_takes: Duration,
+    /// Every so many commits fail, and as many are made though nobody is told.
+    pub(super) commit_fails_every: Option<u64>,
+    /// How far the core's clock is from the world's, in milliseconds.
+    pub(super) clock_skew_ms: i64,
 }
 
 impl World {
@@ -93,6 +97,8 @@ impl World {
             kill_after: None,
             commits: 0,
             commit_takes: Duration::from_millis(3),
+            commit_fails_every: None,
+            clock_skew_ms: 0,
         };
         world.put(records::foundation(now));
         world.after(Duration::ZERO, Happening::StartCore);
@@ -242,7 +248,8 @@ impl World {
     fn step(&mut self, event: Event) {
         let Some(core) = &mut self.core else { return };
         self.steps += 1;
-        let effects = core.step(&self.view, event, self.now, &mut self.ids);
+        let clock = Timestamp::from_millis(self.now.millis() + self.clock_skew_ms);
+        let effects = core.step(&self.view, event, clock, &mut self.ids);
         let killed = self.kill_after.filter(|(steps, _)| self.steps >= *steps);
         for effect in effects {
             match effect {
@@ -256,7 +263,9 @@ impl World {
                 Effect::ToNode(link, message) => self.after(LINK, Happening::ToNode(link, message)),
                 Effect::ToLb(link, message) => self.after(LINK, Happening::ToLb(link, message)),
                 Effect::Close(link, why) => panic!("{link:?} was closed: {why}"),
-                Effect::WakeAt(at) => self.wake_at = Some(at),
+                Effect::WakeAt(at) => {
+                    self.wake_at = Some(self.now + at.since(clock).min(Duration::from_secs(1)))
+                }
             }
         }
         if killed.is_some() {
@@ -267,7 +276,10 @@ impl World {
 
     /// `kill -9` of control; it is started again at once.
     pub(super) fn kill_core(&mut self) {
-        self.core = None;
+        if self.core.take().is_none() {
+            // It is being started already.
+            return;
+        }
         self.wake_at = None;
         self.node.link = None;
         self.lb.link = None;
@@ -281,14 +293,28 @@ impl World {
             self.after(LINK, Happening::ToCore(Event::NotCommitted(id, CommitFailure::Conflict)));
             return;
         }
+        let fate = self.commit_fails_every.map(|every| self.ids.below(every));
+        if fate == Some(0) {
+            let failure = [CommitFailure::Unavailable, CommitFailure::TooLarge][self.ids.below(2) as usize];
+            self.after(LINK, Happening::ToCore(Event::NotCommitted(id, failure)));
+            return;
+        }
         let before = self.counts();
         let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
         let revision = self.view.revision() + 1;
         self.view.apply(changes, revision);
         self.commits += 1;
         self.check_limits(&before);
-        self.after(Duration::ZERO, Happening::ToCore(Event::Committed(id, revision)));
-        self.after(Duration::ZERO, Happening::ToCore(Event::Changed(keys)));
+        let outcome = match fate {
+            Some(1) => Event::NotCommitted(id, CommitFailure::Unavailable),
+            _ => Event::Committed(id, revision),
+        };
+        self.after(Duration::ZERO, Happening::ToCore(outcome));
+        match fate {
+            Some(2) => self.after(LINK, Happening::ToCore(Event::ChangesMissed)),
+            Some(3) => {}
+            _ => self.after(Duration::ZERO, Happening::ToCore(Event::Changed(keys))),
+        }
     }
 
     /// How many tasks of each service are wanted, and which are healthy.
@@ -315,7 +341,11 @@ impl World {
             let service = self.view.get::<Service>(&key).expect("it was counted").cloned();
             let Some((wanted_before, healthy_before)) = before.get(&key) else { continue };
             let maximum = service.maximum() as usize;
-            assert!(wanted <= *wanted_before || wanted <= maximum, "{key}: {wanted} of {maximum}");
+            assert!(
+                wanted <= *wanted_before || wanted <= maximum,
+                "{key}: {wanted_before} -> {wanted} of {maximum}\n{}",
+                self.describe()
+            );
             let stopped_by_us = |task: &&Key| {
                 let task = self.view.get::<Task>(task);
                 task.is_some_and(|task| task.stop_code == Some(StopCode::ServiceSchedulerInitiated))

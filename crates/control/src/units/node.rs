@@ -51,7 +51,7 @@ fn connected(hello: &NodeHello, record: Option<&Node>, now: Timestamp) -> Node {
 fn away(core: &Core, view: &View, record: &Node, now: Timestamp) -> (NodeState, Option<Timestamp>) {
     let seen = core.nodes.last_seen(&record.id);
     // A node that this process never saw was connected to the one before it, as far as anybody knows.
-    let last_seen = seen.or(core.started_at).unwrap_or(now).min(now);
+    let last_seen = seen.or(core.started_at).unwrap_or(now);
     let disconnected_at = if seen.is_some() { last_seen } else { last_seen + core.limits.reconnect_within };
     let lost_at = last_seen + lost_after(core, view, record);
     match record.state {

@@ -9,27 +9,35 @@ use gantry_placement::Refusal;
 use gantry_types::{Ids, Timestamp};
 
 use crate::core::{Core, Decided};
-use crate::limits::{OPERATIONS_MAX, REPORT_OPERATIONS_MAX};
+use crate::limits::{
+    OPERATIONS_MAX, OPERATIONS_SMALL_MAX, REPORT_OPERATIONS_MAX, REPORT_OPERATIONS_SMALL_MAX,
+};
 use crate::nodes::Observed;
+use crate::queue::Unit;
 
 use super::lifecycle;
 
 pub(super) fn decide(core: &mut Core, view: &View, key: &Key, now: Timestamp, ids: &mut Ids) -> Decided {
     let mut decided = Decided::default();
     let Some(service) = view.get::<Service>(key) else { return decided };
+    let (operations_max, report_operations_max) = if core.queue.is_small(&Unit::Service(key.clone())) {
+        (OPERATIONS_SMALL_MAX, REPORT_OPERATIONS_SMALL_MAX)
+    } else {
+        (OPERATIONS_MAX, REPORT_OPERATIONS_MAX)
+    };
     for task in view.tasks_of_service(&service.region, &service.cluster, &service.name) {
         if task.is_stopped() {
             continue;
         }
         // What does not fit is taken over after this commit.
-        if decided.batch.len() + 2 > REPORT_OPERATIONS_MAX {
+        if decided.batch.len() + 2 > report_operations_max {
             break;
         }
         take_over_or_place(core, view, &task, &mut decided, now, ids);
     }
     let policy = Policy {
         healthy_after: core.limits.healthy_after,
-        operations_max: OPERATIONS_MAX - decided.batch.len(),
+        operations_max: operations_max - decided.batch.len(),
         ..Policy::default()
     };
     let mut taken = Vec::new();

@@ -52,7 +52,7 @@ fn decide(world: &mut World) -> Result<(), TestCaseError> {
     };
     let (wanted_before, healthy_before) = count(world);
     let plan = world.decide();
-    prop_assert!(plan.changes.len() <= Policy::OPERATIONS_MAX);
+    prop_assert!(plan.changes.len() <= world.policy.operations_max);
     let again = world.decide();
     prop_assert_eq!(plan.changes.is_empty(), again.changes.is_empty());
     world.commit(plan.changes);
@@ -108,8 +108,10 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60),
         (minimum, maximum) in prop_oneof![Just((100, 200)), Just((50, 100)), Just((0, 100)), Just((50, 150))],
         desired in 1u32..5,
+        operations_max in prop_oneof![Just(60), Just(72), Just(Policy::OPERATIONS_MAX)],
     ) {
         let mut world = World::new(desired, minimum, maximum).with_target_group();
+        world.policy.operations_max = operations_max;
         let mut revision = 1;
         for step in &steps {
             act(&mut world, step, &mut revision)?;

@@ -67,6 +67,18 @@ fn a_service_comes_up_and_is_steady() {
 }
 
 #[test]
+fn a_clock_that_jumps_back_makes_no_wait_longer_than_it_is() {
+    let mut world = World::new(1, 100, 200);
+    world.settle();
+    world.run_all();
+    world.now = world.now - SECOND * 3600;
+    world.settle();
+    world.pass(Policy::HEALTHY_AFTER);
+    world.settle();
+    assert!(world.service().steady, "{}", world.events());
+}
+
+#[test]
 fn tasks_join_and_leave_their_target_group() {
     let mut world = World::new(1, 100, 200).with_target_group();
     world.settle();
@@ -179,6 +191,25 @@ fn an_unhealthy_task_is_replaced_first_and_stopped_then() {
 }
 
 #[test]
+fn a_target_that_nobody_probes_is_told_and_not_churned() {
+    let mut world = World::new(1, 100, 200).with_target_group();
+    world.settle();
+    world.run_all();
+    world.settle();
+    world.forget_events();
+    world.probe(None, TargetHealthState::Unused);
+    world.settle();
+    check(
+        &mut world,
+        "(task T1) (port 8000) is unhealthy in (target-group G) due to (reason Target is in an Availability Zone that \
+         is not enabled for the load balancer)",
+    );
+    world.pass(SECOND * 600);
+    assert_eq!(world.settle(), 0);
+    assert_eq!(world.tasks().len(), 1);
+}
+
+#[test]
 fn the_grace_period_holds_the_verdict_back() {
     let mut world = World::new(1, 100, 200).with_target_group();
     world.change_service(|service| service.health_check_grace = SECOND * 60);
@@ -218,6 +249,21 @@ fn tasks_that_never_run_are_started_ever_more_slowly() {
     world.settle();
     assert_eq!(world.wanted().len(), 1);
     assert!(!world.decide().why.contains(&Note::CannotStartConsistently));
+}
+
+#[test]
+fn tasks_that_fail_together_are_one_failure() {
+    let mut world = World::new(20, 100, 200);
+    world.settle();
+    world.pass(SECOND);
+    for task in world.wanted() {
+        world.end(&task, StopCode::TaskFailedToStart);
+        let plan = world.decide();
+        world.commit(plan.changes);
+    }
+    let deployment = &world.service().deployments[0];
+    assert_eq!(deployment.start_failures, 1, "{:?}", deployment);
+    assert!(deployment.failed_tasks >= 20, "{:?}", deployment);
 }
 
 #[test]
@@ -373,6 +419,25 @@ fn a_large_service_comes_up_in_several_commits() {
     world.probe(None, TargetHealthState::Healthy);
     world.settle();
     assert_eq!((world.wanted().len(), world.service().deployments.len()), (500, 1));
+}
+
+#[test]
+fn a_plan_that_is_full_starts_no_more_than_its_stops_make_room_for() {
+    let mut world = World::new(40, 50, 100);
+    world.settle();
+    world.run_all();
+    world.pass(Policy::HEALTHY_AFTER);
+    world.settle();
+    world.policy.operations_max = 64;
+    world.deploy(2);
+    for _ in 0..40 {
+        let plan = world.decide();
+        world.commit(plan.changes);
+        assert!(world.wanted().len() <= 40);
+        world.run_all();
+        world.pass(SECOND);
+    }
+    assert!(world.service().steady, "{}", world.events());
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) ids: Ids,
     pub(super) refusal: Option<Unplaced>,
+    pub(super) policy: Policy,
     placed: u32,
 }
 
@@ -44,6 +45,7 @@ impl World {
             now: Timestamp::from_millis(1_700_000_000_000),
             ids: Ids::from_seed(1),
             refusal: None,
+            policy: Policy::default(),
             placed: 0,
         };
         let service = Service {
@@ -208,7 +210,7 @@ impl World {
             });
             Ok(vec![])
         };
-        let view = ServiceView::gather(&self.view, &batch, &service_key(), Policy::default())
+        let view = ServiceView::gather(&self.view, &batch, &service_key(), self.policy.clone())
             .expect("the service exists");
         reconcile(&view, &mut place, self.now, &mut self.ids)
     }
@@ -217,7 +219,7 @@ impl World {
     pub(super) fn settle(&mut self) -> usize {
         for commits in 0..50 {
             let plan = self.decide();
-            assert!(plan.changes.len() <= Policy::OPERATIONS_MAX, "{} changes", plan.changes.len());
+            assert!(plan.changes.len() <= self.policy.operations_max, "{} changes", plan.changes.len());
             if plan.changes.is_empty() {
                 assert_eq!(self.decide().changes, [], "deciding again changes nothing");
                 return commits;
@@ -286,6 +288,11 @@ impl World {
                         state,
                         TargetHealthReason::ResponseCodeMismatch,
                         "Health checks failed with these codes: [502]",
+                    ),
+                    TargetHealthState::Unused => TargetHealth::because(
+                        state,
+                        TargetHealthReason::NotInUse,
+                        "Target is in an Availability Zone that is not enabled for the load balancer",
                     ),
                     _ => TargetHealth::new(state),
                 };
