@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use gantry_types::AvailabilityZone;
 
+/// No plan has room for more stops than this; looking for more of them would only cost time in a large service.
+const STOPS_MAX: usize = 128;
+
 /// What a wanted task is worth, in the order in which tasks are given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
@@ -118,7 +121,7 @@ impl<'m> Stops<'m> {
     /// newest. A healthy one is taken only while more than the minimum are left. Says how many it took.
     fn take(&mut self, count: usize, which: impl Fn(&Member<'_>) -> bool) -> usize {
         let mut taken = 0;
-        while taken < count {
+        while taken < count && self.chosen.len() < STOPS_MAX {
             let allowed = |i: &usize| {
                 let member = &self.members[*i];
                 let spare = member.rank != Rank::Healthy || self.healthy_left > self.minimum;

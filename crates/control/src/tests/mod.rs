@@ -1,6 +1,8 @@
 //! The core in a scripted world: a store, one node and one load balancer that behave as told.
 
+mod balancer;
 mod chaos;
+mod node;
 mod records;
 mod restarts;
 mod stories;

@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gantry_domain::assignment::{ContainerReport, StopCause, TaskPhase, TaskReport, TaskSpec};
-use gantry_domain::elb::{Target, TargetHealth, TargetHealthState};
+use gantry_domain::assignment::TaskPhase;
+use gantry_domain::elb::{Target, TargetHealthState};
 use gantry_domain::service::{Service, ServiceStatus};
-use gantry_domain::task::{ContainerStatus, HealthStatus, StopCode, Task};
+use gantry_domain::task::{StopCode, Task};
 use gantry_domain::{Change, Key, Stored, View};
-use gantry_link::{FromLb, FromNode, Hello, PROTOCOL, Role, TargetGroupConfig, TaskName, ToLb, ToNode};
-use gantry_types::{Arn, CpuUnits, Ids, MemoryMib, RegistrationId, TaskId, Timestamp, VpcId};
+use gantry_link::{FromLb, FromNode, ToLb, ToNode};
+use gantry_types::{Ids, Timestamp};
 
+use super::balancer::FakeLb;
+use super::node::FakeNode;
 use super::records;
 use crate::{CommitFailure, CommitId, Core, Effect, Event, Limits, LinkId};
 
-const LINK: Duration = Duration::from_millis(1);
-const START: Duration = Duration::from_millis(20);
-const PROBE: Duration = Duration::from_millis(10);
+pub(super) const LINK: Duration = Duration::from_millis(1);
 
 /// Something that will happen. What goes over a link happens only if the link still exists.
 #[derive(Debug, Clone)]
-enum Happening {
+pub(super) enum Happening {
     Commit(CommitId, Vec<Change>),
     ToCore(Event),
     ToNode(LinkId, ToNode),
@@ -34,33 +34,11 @@ enum Happening {
     LbConnects,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct FakeNode {
-    link: Option<LinkId>,
-    pub(super) tasks: BTreeMap<Key, TaskReport>,
-    pub(super) specs: BTreeMap<Key, TaskSpec>,
-    pub(super) vpcs: BTreeMap<VpcId, usize>,
-    /// How often each task's containers were started, since the machine was started.
-    starts: BTreeMap<Key, u32>,
-    /// Containers of this task definition never start.
-    pub(super) cannot_start: Option<Arn>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct FakeLb {
-    link: Option<LinkId>,
-    pub(super) groups: BTreeMap<Arn, TargetGroupConfig>,
-    health: BTreeMap<RegistrationId, TargetHealthState>,
-    /// How long requests in flight keep a target busy.
-    pub(super) drains_after: Duration,
-    pub(super) always_unhealthy: BTreeSet<TaskId>,
-}
-
 pub(super) struct World {
     pub(super) view: View,
     pub(super) now: Timestamp,
     pub(super) ids: Ids,
-    core: Option<Core>,
+    pub(super) core: Option<Core>,
     pub(super) node: FakeNode,
     pub(super) lb: FakeLb,
     queue: BTreeMap<(Timestamp, u64), Happening>,
@@ -214,7 +192,7 @@ impl World {
         true
     }
 
-    fn after(&mut self, delay: Duration, happening: Happening) {
+    pub(super) fn after(&mut self, delay: Duration, happening: Happening) {
         self.sequence += 1;
         self.queue.insert((self.now + delay, self.sequence), happening);
     }
@@ -245,7 +223,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, event: Event) {
+    pub(super) fn step(&mut self, event: Event) {
         let Some(core) = &mut self.core else { return };
         self.steps += 1;
         let clock = Timestamp::from_millis(self.now.millis() + self.clock_skew_ms);
@@ -264,7 +242,7 @@ impl World {
                 Effect::ToLb(link, message) => self.after(LINK, Happening::ToLb(link, message)),
                 Effect::Close(link, why) => panic!("{link:?} was closed: {why}"),
                 Effect::WakeAt(at) => {
-                    self.wake_at = Some(self.now + at.since(clock).min(Duration::from_secs(1)))
+                    self.wake_at = Some(self.now + at.since(clock).min(Duration::from_secs(1)));
                 }
             }
         }
@@ -362,253 +340,8 @@ impl World {
         }
     }
 
-    fn new_link(&mut self) -> LinkId {
+    pub(super) fn new_link(&mut self) -> LinkId {
         self.last_link += 1;
         LinkId(self.last_link)
     }
-
-    // The node.
-
-    pub(super) fn node_disconnects(&mut self) {
-        if let Some(link) = self.node.link.take() {
-            self.after(LINK, Happening::ToCore(Event::Gone(link)));
-        }
-    }
-
-    pub(super) fn node_returns(&mut self) {
-        self.after(LINK, Happening::NodeConnects);
-    }
-
-    /// The machine is started anew: nothing runs.
-    pub(super) fn reboot(&mut self) {
-        self.node_disconnects();
-        self.node.tasks.clear();
-        self.node.specs.clear();
-        self.node.starts.clear();
-        self.node_returns();
-    }
-
-    fn node_connects(&mut self) {
-        if self.core.is_none() || self.node.link.is_some() {
-            return;
-        }
-        let link = self.new_link();
-        self.node.link = Some(link);
-        let hello = Hello {
-            protocol: PROTOCOL,
-            version: "0.1.0".to_owned(),
-            role: Role::Node { id: "local".into(), cpu: CpuUnits(2048), memory: MemoryMib(4096) },
-        };
-        self.after(LINK, Happening::ToCore(Event::Hello(link, hello)));
-        let reports: Vec<TaskReport> = self.node.tasks.values().cloned().collect();
-        let tasks = reports.iter().map(name).collect();
-        for report in reports {
-            self.after(LINK, Happening::FromNode(link, FromNode::Task(Box::new(report))));
-        }
-        self.after(LINK, Happening::FromNode(link, FromNode::Reported { tasks }));
-    }
-
-    fn node_hears(&mut self, message: ToNode) {
-        match message {
-            ToNode::Vpc(spec) => {
-                self.node.vpcs.insert(spec.vpc.clone(), spec.members.len());
-            }
-            ToNode::RemoveVpc(id) => {
-                self.node.vpcs.remove(&id);
-            }
-            ToNode::Run(spec) => {
-                let key = Key::task(&spec.region, &spec.cluster, &spec.task);
-                if self.node.tasks.contains_key(&key) {
-                    return;
-                }
-                assert!(self.node.vpcs.contains_key(&"vpc-1".into()), "the VPC is there before the task");
-                let report = TaskReport {
-                    region: spec.region.clone(),
-                    cluster: spec.cluster.clone(),
-                    task: spec.task.clone(),
-                    phase: TaskPhase::Preparing,
-                    health: HealthStatus::Unknown,
-                    containers: vec![],
-                    stop: None,
-                    pull_started_at: None,
-                    pull_stopped_at: None,
-                    started_at: None,
-                    execution_stopped_at: None,
-                };
-                let fails = self.node.cannot_start.as_ref() == Some(&spec.task_definition);
-                self.node.tasks.insert(key.clone(), report);
-                self.node.specs.insert(key.clone(), *spec);
-                let next = if fails { TaskPhase::Stopped } else { TaskPhase::Running };
-                self.after(START, Happening::Advance(key.clone(), next));
-                self.report(&key);
-            }
-            ToNode::Stop(order) => {
-                let key = Key::task(&order.region, &order.cluster, &order.task);
-                self.node_advances(&key, TaskPhase::Stopping);
-                self.after(START, Happening::Advance(key, TaskPhase::Stopped));
-            }
-            ToNode::Forget(name) => {
-                let key = Key::task(&name.region, &name.cluster, &name.task);
-                self.node.tasks.remove(&key);
-                self.node.specs.remove(&key);
-            }
-            ToNode::Synced { tasks, vpcs } => {
-                self.node.vpcs.retain(|id, _| vpcs.contains(id));
-                let gone: Vec<Key> = self
-                    .node
-                    .tasks
-                    .values()
-                    .filter(|report| !tasks.contains(&name(report)))
-                    .map(|report| Key::task(&report.region, &report.cluster, &report.task))
-                    .collect();
-                for key in gone {
-                    self.node_advances(&key, TaskPhase::Stopped);
-                }
-            }
-            ToNode::LogsKept { .. } | ToNode::Heartbeat => {}
-        }
-    }
-
-    fn node_advances(&mut self, key: &Key, phase: TaskPhase) {
-        let now = self.now;
-        let Some(report) = self.node.tasks.get_mut(key).filter(|report| report.phase < phase) else { return };
-        if phase == TaskPhase::Running {
-            let starts = self.node.starts.entry(key.clone()).or_default();
-            *starts += 1;
-            assert_eq!(*starts, 1, "{key} is run once");
-            report.started_at = Some(now);
-        }
-        if phase == TaskPhase::Stopped && report.started_at.is_none() && report.phase < TaskPhase::Stopping {
-            report.stop = Some(StopCause {
-                code: StopCode::TaskFailedToStart,
-                reason: "CannotPullContainerError: no such image".to_owned(),
-            });
-        }
-        report.phase = phase;
-        let status =
-            if phase == TaskPhase::Stopped { ContainerStatus::Stopped } else { ContainerStatus::Running };
-        report.containers = vec![ContainerReport {
-            name: "app".into(),
-            status,
-            runtime_id: Some("r".to_owned()),
-            image_digest: None,
-            exit_code: None,
-            reason: None,
-            health: HealthStatus::Unknown,
-        }];
-        self.report(key);
-    }
-
-    fn report(&mut self, key: &Key) {
-        if let (Some(link), Some(report)) = (self.node.link, self.node.tasks.get(key).cloned()) {
-            self.after(LINK, Happening::FromNode(link, FromNode::Task(Box::new(report))));
-        }
-    }
-
-    /// A container's process is killed.
-    pub(super) fn kill_container(&mut self, task: &Task) {
-        let key = task.key();
-        assert!(self.node.tasks.contains_key(&key), "the node does not have {key}");
-        self.kill_container_if_any(task);
-    }
-
-    pub(super) fn kill_container_if_any(&mut self, task: &Task) {
-        let key = task.key();
-        let Some(report) = self.node.tasks.get_mut(&key) else { return };
-        if report.phase == TaskPhase::Stopped {
-            return;
-        }
-        report.phase = TaskPhase::Stopped;
-        report.stop = Some(StopCause {
-            code: StopCode::EssentialContainerExited,
-            reason: "Essential container in task exited".to_owned(),
-        });
-        self.report(&key);
-    }
-
-    // The load balancer.
-
-    pub(super) fn lb_restarts(&mut self) {
-        if let Some(link) = self.lb.link.take() {
-            self.after(LINK, Happening::ToCore(Event::Gone(link)));
-        }
-        self.lb.groups.clear();
-        self.lb.health.clear();
-        self.after(Duration::from_millis(30), Happening::LbConnects);
-    }
-
-    fn lb_connects(&mut self) {
-        if self.core.is_none() || self.lb.link.is_some() {
-            return;
-        }
-        let link = self.new_link();
-        self.lb.link = Some(link);
-        let hello = Hello {
-            protocol: PROTOCOL,
-            version: "0.1.0".to_owned(),
-            role: Role::LoadBalancer { id: "local".into() },
-        };
-        self.after(LINK, Happening::ToCore(Event::Hello(link, hello)));
-        // What it knows it says again.
-        self.lb.health.clear();
-        let groups: Vec<TargetGroupConfig> = self.lb.groups.values().cloned().collect();
-        for group in groups {
-            self.lb_judges(&group);
-        }
-    }
-
-    fn lb_hears(&mut self, message: ToLb) {
-        match message {
-            ToLb::TargetGroup(config) => {
-                self.lb.groups.insert(config.group.arn.clone(), (*config).clone());
-                self.lb_judges(&config);
-            }
-            ToLb::RemoveTargetGroup(arn) => {
-                self.lb.groups.remove(&arn);
-            }
-            ToLb::LoadBalancer(config) => {
-                for each in config.listeners {
-                    let message = FromLb::Listener { listener: each.listener.arn, error: None };
-                    self.lb_says(LINK, message);
-                }
-            }
-            ToLb::RemoveLoadBalancer(_) | ToLb::Synced { .. } | ToLb::Heartbeat => {}
-        }
-    }
-
-    fn lb_judges(&mut self, config: &TargetGroupConfig) {
-        for target in &config.targets {
-            let (target_group, registration) = (target.target_group.clone(), target.registration.clone());
-            if target.draining_since.is_some() {
-                self.lb_says(self.lb.drains_after, FromLb::Drained { target_group, registration });
-                continue;
-            }
-            let bad = target.task.as_ref().is_some_and(|task| self.lb.always_unhealthy.contains(task));
-            let state = if bad { TargetHealthState::Unhealthy } else { TargetHealthState::Healthy };
-            if config.in_use && self.lb.health.insert(registration.clone(), state) != Some(state) {
-                self.lb_says(
-                    PROBE,
-                    FromLb::TargetHealth { target_group, registration, health: TargetHealth::new(state) },
-                );
-            }
-        }
-    }
-
-    /// The targets' verdicts are given anew, after `always_unhealthy` was changed.
-    pub(super) fn lb_probes_again(&mut self) {
-        let groups: Vec<TargetGroupConfig> = self.lb.groups.values().cloned().collect();
-        for group in groups {
-            self.lb_judges(&group);
-        }
-    }
-
-    fn lb_says(&mut self, delay: Duration, message: FromLb) {
-        if let Some(link) = self.lb.link {
-            self.after(delay, Happening::FromLb(link, message));
-        }
-    }
-}
-
-fn name(report: &TaskReport) -> TaskName {
-    TaskName { region: report.region.clone(), cluster: report.cluster.clone(), task: report.task.clone() }
 }
