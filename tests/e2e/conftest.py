@@ -232,7 +232,7 @@ class LoadBalanced:
     def __init__(self, server, network, name, **group):
         elb = server.client("elbv2")
         self.elb = elb
-        self.arn = elb.create_load_balancer(Name=name, Subnets=network["subnets"][:2], SecurityGroups=[network["group"]])[
+        self.arn = elb.create_load_balancer(Name=name, Subnets=network["subnets"], SecurityGroups=[network["group"]])[
             "LoadBalancers"
         ][0]["LoadBalancerArn"]
         self.group = elb.create_target_group(
