@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Creates the system with AWS's own CLI (version 1 or 2): a cluster, a task definition for Fargate, a load balancer, a service
-# of one task. Needs AWS_ENDPOINT_URL and keys in the environment: eval $(gantry env)
+# of one task.
 . "$(dirname "$0")/names.sh"
 need_variables
 export AWS_PAGER=""

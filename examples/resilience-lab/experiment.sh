@@ -3,8 +3,7 @@
 # Usage: experiment.sh [TASKS]
 . "$(dirname "$0")/names.sh"
 need_variables
-here=$(dirname "$0")
-gantry=${GANTRY:-$here/../../target/release/gantry}
+here=$lab_dir
 tasks=${1:-1}
 say "$tasks task(s)"
 "$here/scale.sh" "$tasks" >/dev/null

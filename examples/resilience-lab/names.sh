@@ -8,12 +8,20 @@ image=$lab:latest
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 
+lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root_dir=$(cd "$lab_dir/../.." && pwd)
+gantry=${GANTRY:-$root_dir/target/release/gantry}
+# The server runs as root, and so its keys are root's unless sudo started it.
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+
+# The AWS CLI that `up` has installed, and the endpoint of this machine's server unless another one is set.
+if [ -x "$root_dir/target/venv/bin/aws" ]; then
+  PATH=$root_dir/target/venv/bin:$PATH
+fi
 need_variables() {
   if [ -z "${AWS_ENDPOINT_URL:-}" ]; then
-    cat >&2 <<'TEXT'
-AWS_ENDPOINT_URL is not set, so this would go to AWS itself.
-next: eval $(gantry env)
-TEXT
-    exit 1
+    variables=$("$gantry" env 2>/dev/null || $sudo "$gantry" env)
+    eval "$variables"
   fi
 }
