@@ -169,6 +169,7 @@ fn talk(stream: TcpStream) -> std::io::Result<()> {
         let mut head = line.clone();
         let mut length = 0;
         let mut chunked = false;
+        let mut last = false;
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
@@ -180,12 +181,13 @@ fn talk(stream: TcpStream) -> std::io::Result<()> {
                 length = value.trim().parse().unwrap_or(0);
             }
             chunked |= lower.starts_with("transfer-encoding:") && lower.contains("chunked");
+            last |= lower.starts_with("connection:") && lower.contains("close");
             head.push_str(&header);
         }
         let body = if chunked { read_chunks(&mut reader)? } else { read_body(&mut reader, length)? };
         let target = line.split_whitespace().nth(1).unwrap_or("/").to_owned();
         let (status, answer) = answer(&target, &head, &body);
-        let close = STOPPING.load(Ordering::SeqCst);
+        let close = last || STOPPING.load(Ordering::SeqCst);
         let connection = if close { "close" } else { "keep-alive" };
         let answer_head = format!(
             "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n",

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gantry_domain::assignment::TaskSpec;
 use gantry_images::Store;
@@ -15,7 +15,9 @@ use rustix::fs::{FlockOperation, flock};
 use super::blocking;
 use super::config::{NodeConfig, NodeError};
 use super::layout::{Layout, container_id};
-use super::limits::{CLEAN_ATTEMPTS, CLEAN_PAUSE_MAX, CLEAN_PAUSE_MIN, SHIPPING_WAIT_MAX};
+use super::limits::{
+    CLEAN_ATTEMPTS, CLEAN_PAUSE_MAX, CLEAN_PAUSE_MIN, LOCK_POLL, LOCK_WAIT_MAX, SHIPPING_WAIT_MAX,
+};
 use super::record;
 use super::work::{Machine, runtime_id};
 use crate::logs::{LogShipper, destination};
@@ -106,10 +108,17 @@ impl NodeLock {
             .mode(0o600)
             .open(&path)
             .map_err(NodeError::io(format!("open {}", path.display())))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(NodeError::InUse { path }),
-            Err(error) => Err(NodeError::io(format!("lock {}", path.display()))(error.into())),
+        // A process that was forked off the former node holds its lock until it executes its own program.
+        let deadline = Instant::now() + LOCK_WAIT_MAX;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_POLL);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(NodeError::InUse { path }),
+                Err(error) => return Err(NodeError::io(format!("lock {}", path.display()))(error.into())),
+            }
         }
     }
 }

@@ -39,6 +39,10 @@ pub(super) const CLEAN_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub(super) const KILL_ATTEMPTS: u32 = 5;
 pub(super) const KILL_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a node waits for its predecessor's end.
+pub(super) const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(super) const LOCK_POLL: Duration = Duration::from_millis(5);
+
 /// A restarted node waits so long for starts that its predecessor left on their way.
 pub(super) const START_SETTLE_MAX: Duration = Duration::from_secs(20);
 pub(super) const START_SETTLE_POLL: Duration = Duration::from_millis(5);
