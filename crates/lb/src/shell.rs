@@ -260,26 +260,30 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Feeds the core, and does what it says. All events that wait are taken together, so that the table is built once.
+    /// Feeds the core, and does what it says. All events that wait are taken together, so that the table is built once. What the
+    /// sockets say of a new table is fed as well: whatever the core asks for then is done like everything else.
     async fn take(&mut self, mut events: Vec<Event>) {
         while let Ok(event) = self.received.try_recv() {
             events.push(event);
         }
-        let mut effects = Vec::new();
-        for event in events {
-            effects.extend(step(&mut self.state, event, self.shared.clock.now()));
-        }
-        // The new table first: a request that meets a closed target finds there what is to be done instead.
-        let published = effects.contains(&Effect::Publish);
-        if published {
-            self.publish().await;
-        }
-        for effect in effects {
-            self.act(effect).await;
-        }
-        if published {
-            // Last, so that what is gone was closed: should its name come back, it is something new.
-            self.registry.retain(&self.state);
+        loop {
+            let mut effects = Vec::new();
+            for event in events {
+                effects.extend(step(&mut self.state, event, self.shared.clock.now()));
+            }
+            // The new table first: a request that meets a closed target finds there what is to be done instead.
+            let published = effects.contains(&Effect::Publish);
+            events = if published { self.publish().await } else { Vec::new() };
+            for effect in effects {
+                self.act(effect).await;
+            }
+            if published {
+                // Last, so that what is gone was closed: should its name come back, it is something new.
+                self.registry.retain(&self.state);
+            }
+            if events.is_empty() {
+                break;
+            }
         }
         self.save_if_due();
     }
@@ -299,6 +303,7 @@ impl<'a> Shell<'a> {
                 let (shared, events) = (Arc::clone(&self.shared), self.events.clone());
                 tokio::spawn(async move {
                     let result = probe(&shared.sockets, &order).await;
+                    tracing::debug!(target_address = %order.address, ?result, "probed");
                     let _ = events.send(Event::Probed { target: order.target, result }).await;
                 });
             }
@@ -332,19 +337,19 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Gives the shards a new table, opens and closes sockets, and wakes the requests that wait.
-    async fn publish(&mut self) {
+    /// Gives the shards a new table, opens and closes sockets, and wakes the requests that wait. Gives the listeners' status.
+    async fn publish(&mut self) -> Vec<Event> {
         let table = Table::build(&self.state, &mut self.registry, self.config.shared_address);
         self.shared.table.store(Arc::new(table));
         for group in self.shared.table.load().groups() {
             group.runtime.changed.notify_waiters();
         }
-        self.follow_sockets().await;
+        self.follow_sockets().await
     }
 
-    async fn follow_sockets(&mut self) {
+    async fn follow_sockets(&mut self) -> Vec<Event> {
         if !self.ready {
-            return;
+            return Vec::new();
         }
         let wanted = wanted_sockets(&self.state, self.config.shared_address);
         let status =
@@ -353,13 +358,7 @@ impl<'a> Shell<'a> {
             self.synced = false;
             self.listening.clean_store(&wanted);
         }
-        for event in status {
-            for effect in step(&mut self.state, event, self.shared.clock.now()) {
-                if let (Effect::Report(report), Some(reports)) = (effect, &self.reports) {
-                    let _ = reports.try_send(report);
-                }
-            }
-        }
+        status
     }
 
     /// What shards could not tell, and what failed before.
@@ -383,14 +382,17 @@ impl<'a> Shell<'a> {
             .let_go(|vpc| state.load_balancers().any(|config| config.load_balancer.vpc == *vpc));
         self.listening.close_vpcs(&gone).await;
         if !gone.is_empty() || self.listening.has_failed() {
-            self.follow_sockets().await;
+            events.extend(self.follow_sockets().await);
         }
         self.take(events).await;
     }
 
     /// Writes the state, unless it was written a moment ago or is being written.
     fn save_if_due(&mut self) {
-        let Some(directory) = self.config.state_directory.clone() else { return };
+        let Some(directory) = self.config.state_directory.clone() else {
+            self.unsaved = false;
+            return;
+        };
         let busy = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
         if !self.unsaved || Instant::now() < self.save_after {
             return;
