@@ -59,7 +59,8 @@ pub(crate) fn run(arguments: CleanArguments) -> Result<ExitCode, Failure> {
 
 /// One that outlived its supervisor holds sockets inside the networks.
 fn end_load_balancer(layout: &Layout) -> std::io::Result<()> {
-    let Some(old) = Taken::take(&layout.handoff_socket())? else { return Ok(()) };
+    let taken = Taken::take(&layout.handoff_socket()).map_err(std::io::Error::other)?;
+    let Some(old) = taken else { return Ok(()) };
     let process = old.process;
     old.drain()?;
     let give_up = Instant::now() + DRAIN_WAIT_MAX;

@@ -110,6 +110,11 @@ pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     if let Err(error) = profile.write_for_sudo_user() {
         tracing::warn!("{error}; `gantry env` needs sudo");
     }
+    if !rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "not root: containers, their networks and ports below 1024 are out of reach; start it with sudo"
+        );
+    }
     let listener = listen(config.listen)?;
     supervisor::raise_open_files_limit();
     tracing::info!(state = %config.state_dir.display(), instance = %config.instance, "gantry {} starts", env!("CARGO_PKG_VERSION"));

@@ -20,8 +20,8 @@ use super::channel::Channel;
 use super::message::{Offer, Order};
 use super::{Client, NAMES_MAX};
 
-/// An old load balancer answers at once, unless it hangs: then the new one starts without its sockets.
-const OFFER_WAIT_MAX: Duration = Duration::from_secs(2);
+/// An old load balancer answers at once, unless it hangs: then it is killed, and the new one starts without its sockets.
+const OFFER_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The load balancer's side: made at its start.
 #[derive(Debug)]
@@ -98,15 +98,33 @@ pub struct Taken {
     pub sets: Vec<(String, Vec<OwnedFd>)>,
 }
 
+/// An old load balancer is there and does not answer as it should.
+#[derive(Debug, thiserror::Error)]
+#[error("process {process} does not hand its sockets over: {source}")]
+pub struct Stuck {
+    pub process: u32,
+    pub source: io::Error,
+}
+
 impl Taken {
-    /// `None` when no load balancer is there.
-    pub fn take(path: &Path) -> io::Result<Option<Self>> {
+    /// `None` when no load balancer is there, or none that could be asked.
+    pub fn take(path: &Path) -> Result<Option<Self>, Stuck> {
+        let Ok(Some((channel, process))) = Self::connect(path) else { return Ok(None) };
+        Self::receive(channel).map_err(|source| Stuck { process, source })
+    }
+
+    fn connect(path: &Path) -> io::Result<Option<(Channel, u32)>> {
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         match connect(&socket, &SocketAddrUnix::new(path)?) {
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => return Ok(None),
             other => other?,
         }
-        let channel = Channel::new(socket)?;
+        let peer = sockopt::socket_peercred(&socket)?.pid;
+        let process = u32::try_from(peer.as_raw_nonzero().get()).map_err(io::Error::other)?;
+        Ok(Some((Channel::new(socket)?, process)))
+    }
+
+    fn receive(channel: Channel) -> io::Result<Option<Self>> {
         let mut sets = Vec::new();
         while let Some(packet) = channel.receive_within(OFFER_WAIT_MAX)? {
             match packet.message {
@@ -154,8 +172,20 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn one_that_does_not_answer_is_named_in_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("handoff.sock");
+        let _silent = Offers::listen(&path).unwrap();
+        let began = Instant::now();
+        let stuck = Taken::take(&path).expect_err("nothing is offered");
+        assert_eq!(stuck.process, std::process::id());
+        assert!(began.elapsed() < 2 * OFFER_WAIT_MAX);
+    }
 
     #[test]
     fn the_next_supervisor_gets_everything_and_a_death_half_way_loses_nothing() {

@@ -113,10 +113,13 @@ impl Supervisor {
                 }
                 self.old_load_balancer = Some(taken);
             }
-            Err(error) => tracing::error!(
-                "taking the sockets of the load balancer at {}: {error}; a new one starts without them",
-                self.plan.handoff_socket.display()
-            ),
+            Err(stuck) => {
+                // It would go on taking connections that nobody answers.
+                tracing::error!("{stuck}; it is killed, and a new one starts without its sockets");
+                if let Err(error) = super::signal(stuck.process, Signal::KILL) {
+                    tracing::error!("killing process {}: {error}", stuck.process);
+                }
+            }
         }
     }
 

@@ -47,9 +47,15 @@ impl<'a> Server<'a> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        let output = gantry(&["down"], self.state_dir);
+        for command in ["down", "clean"] {
+            let output = gantry(&[command], self.state_dir);
+            if !std::thread::panicking() {
+                assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+            }
+        }
         if !std::thread::panicking() {
-            assert!(output.status.success(), "{}", text(&output.stderr));
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            assert!(!mounts.contains(self.state_dir.to_str().unwrap()), "nothing stays mounted");
         }
     }
 }
@@ -89,6 +95,66 @@ fn a_server_comes_up_is_found_and_goes_down() {
     });
     let _again = Server::start(state);
     assert_eq!(fs::read(state.join("credentials.json")).unwrap(), keys, "keys are made once");
+}
+
+/// One call without a signature; true when a whole answer came, `None` when nobody listened.
+fn ask_api(listen: &str) -> Option<bool> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(listen).ok()?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    let request = "POST / HTTP/1.1\r\nHost: ecs\r\nX-Amz-Target: AmazonEC2ContainerServiceV20141113.ListClusters\r\n\
+                   Content-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    let mut answer = String::new();
+    let whole = stream.write_all(request.as_bytes()).is_ok() && stream.read_to_string(&mut answer).is_ok();
+    Some(whole && answer.contains("MissingAuthenticationToken"))
+}
+
+fn children(server: u32, role: &str) -> Vec<u32> {
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let plays = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let words: Vec<&str> = status.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.get(1) == Some(&server.to_string().as_str()) && line.split('\0').nth(1) == Some(role)
+    };
+    processes.filter(plays).collect()
+}
+
+#[test]
+fn while_control_is_killed_again_and_again_nobody_is_refused() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let stop = AtomicBool::new(false);
+    let (served, refused, broken) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let (mut served, mut refused, mut broken) = (0, 0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                match ask_api(&server.listen) {
+                    Some(true) => served += 1,
+                    Some(false) => broken += 1,
+                    None => refused += 1,
+                }
+            }
+            (served, refused, broken)
+        });
+        for _ in 0..3 {
+            until("control answers", || ask_api(&server.listen).filter(|whole| *whole));
+            let pid = children(server.pid(), "control")[0];
+            let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+            until("another one is started", || {
+                children(server.pid(), "control").into_iter().find(|next| *next != pid)
+            });
+        }
+        until("the last one answers", || ask_api(&server.listen).filter(|whole| *whole));
+        stop.store(true, Ordering::Relaxed);
+        asking.join().unwrap()
+    });
+    assert_eq!(refused, 0, "connections wait for the next control");
+    assert!(broken <= 3, "at most the one call in flight at each kill: {broken}");
+    assert!(served > 3, "{served}");
 }
 
 #[test]
