@@ -167,10 +167,10 @@ async fn a_segment_whose_log_was_not_shortened_is_not_read_twice() {
 }
 
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    std::fs::create_dir_all(to).expect("the file system works");
+    for entry in std::fs::read_dir(from).expect("the file system works") {
+        let entry = entry.expect("the file system works");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("the file system works");
     }
 }
 

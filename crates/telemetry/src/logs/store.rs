@@ -235,7 +235,7 @@ impl Inner {
                 self.drop_oldest();
             }
             Err(error) => {
-                tracing::error!(%error, "log events can not be sealed; they stay in the write-ahead log")
+                tracing::error!(%error, "log events can not be sealed; they stay in the write-ahead log");
             }
         }
     }
