@@ -1,0 +1,137 @@
+"""Ten virtual users keep asking while something is stopped or killed, again and again: which requests fail?
+
+The users ask for an answer that takes 20 ms, on kept connections and without a pause, so that at every moment about ten requests
+are in flight in the containers. Each failure is kept with the time at which its request began and ended. One that was in flight
+when a container (or the load balancer) was killed is lost with it, as anywhere; it is counted apart. Every other one counts.
+"""
+
+import time
+
+from conftest import Load, wait_for
+from figure import Figure
+
+from figures.system import BINARY, Service, installation, kill_and_wait, open_network, pid_of
+
+USERS = 10
+PATH = "/slow?ms=20"
+# Between two rounds so many requests are answered: a round begins under full load.
+REQUESTS_BETWEEN = 20
+
+
+class Users(Load):
+    """The harness's virtual users, with the beginning of each failed request."""
+
+    def __init__(self, name):
+        super().__init__(name, users=USERS, path=PATH)
+        self.failed = []
+
+    def _user(self):
+        connection = None
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            connection, error = self._ask(connection)
+            ended = time.monotonic()
+            with self._lock:
+                self.requests += 1
+                self.slowest = max(self.slowest, ended - begun)
+                if error:
+                    self.failed.append((begun, ended, error))
+
+
+def measure(times):
+    figure = Figure("survive", BINARY)
+    few, fewer = max(1, times // 5), max(1, times // 10)
+    with installation() as server:
+        network = open_network(server)
+        one = Service(server, network, "one")
+        rounds(figure, "the only task is stopped", one, times, lambda _: stop(one))
+        rounds(figure, "the only container is killed", one, times, lambda _: kill(one), "502")
+        rounds(figure, "rolling update of one task", one, few, lambda number: deploy(one, number))
+        for role in ("control", "node"):
+            rounds(figure, f"{role} is killed", one, few, lambda _, role=role: kill_role(server, one, role))
+        rounds(figure, "lb is killed", one, few, lambda _: kill_role(server, one, "lb"), "")
+        rounds(figure, "control and the only container are killed", one, few, lambda _: kill_both(server, one), "502")
+        rounds(figure, "the supervisor is killed and started", one, fewer, lambda _: start_again(server, one))
+        one.remove()
+        two = Service(server, network, "two", count=2)
+        rounds(figure, "one of two tasks is stopped", two, times, lambda _: stop(two))
+        rounds(figure, "one of two containers is killed", two, times, lambda _: kill(two), "502")
+        two.remove()
+        three = Service(server, network, "three", count=3)
+        rounds(figure, "rolling update of three tasks", three, few, lambda number: deploy(three, number))
+    return figure.finish()
+
+
+def rounds(figure, what, service, times, act, lost_with=None):
+    """Repeats `act`, which gives the time span of its kill or None, under load.
+
+    Requests in flight in that span may fail if `lost_with` is given: with an error that contains it."""
+    begun, spans = time.monotonic(), []
+    with Users(service.balancer.name) as users:
+        for number in range(times):
+            spans.append(act(number))
+            users.wait_for_requests(REQUESTS_BETWEEN)
+            if (number + 1) % 20 == 0:
+                print(f"    {what}: {number + 1} of {times}, {len(users.failed)} failed", flush=True)
+    lost, failed = [], []
+    for failure in users.failed:
+        (lost if lost_with is not None and was_lost(failure, spans, lost_with) else failed).append(failure)
+    seconds = time.monotonic() - begun
+    note = f"of {users.requests}; the slowest took {users.slowest:.2f} s; {seconds:.0f} s"
+    if failed:
+        note += f"; the first: {failed[0][2]}"
+    figure.row(f"{what}, {times} times: failed", len(failed), at_most=0, note=note)
+    if lost_with is not None:
+        figure.row("    in flight in what was killed: failed", len(lost), note=f"of at most {USERS * times}")
+
+
+def was_lost(failure, spans, with_error):
+    begun, ended, error = failure
+    return with_error in error and any(begun <= gone and ended >= before for before, gone in spans)
+
+
+def stop(service):
+    task = service.wait_until_serving()[0]
+    service.stop(task)
+    service.wait_until_serving(without=[task])
+
+
+def kill(service):
+    task = service.wait_until_serving()[0]
+    span = kill_and_wait([pid_of(task)])
+    service.wait_until_serving(without=[task])
+    return span
+
+
+def deploy(service, number):
+    before = service.wait_until_serving()
+    service.deploy(number)
+    service.wait_until_serving(without=before)
+
+
+def kill_role(server, service, role):
+    """The role's process dies and comes back, and the same tasks are managed."""
+    before, dead = service.wait_until_serving(), server.pids(role)
+    span = kill_and_wait(dead)
+    wait_for_role(server, role, dead)
+    assert service.wait_until_serving() == before, "the same tasks are managed again"
+    return span
+
+
+def kill_both(server, service):
+    task = service.wait_until_serving()[0]
+    dead = server.pids("control")
+    span = kill_and_wait([*dead, pid_of(task)])
+    service.wait_until_serving(without=[task])
+    return span
+
+
+def start_again(server, service):
+    before = service.wait_until_serving()
+    server.kill("server")
+    server.start()
+    assert service.wait_until_serving() == before, "the same tasks are managed again"
+
+
+def wait_for_role(server, role, dead):
+    wait_for(lambda: set(server.pids(role)) - set(dead), f"{role} is back")
