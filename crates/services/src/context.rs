@@ -7,9 +7,11 @@ use gantry_api::{ApiError, CallContext};
 use gantry_domain::network::Cidr;
 use gantry_domain::{Change, View};
 use gantry_store::{CommitError, Database};
+use gantry_telemetry::logs::LogStore;
 use gantry_types::{ACCOUNT, Ids, Timestamp};
 use gantry_wire::{Credential, Principal};
 
+use crate::logs::Logs;
 use crate::{ec2, iam, sts};
 
 /// How often a handler decides again because somebody else changed what it read.
@@ -43,17 +45,23 @@ impl fmt::Debug for RootKey {
     }
 }
 
-/// The store, the source of ids, the account's own key and the settings.
+/// The stores, the source of ids, the account's own key and the settings.
 pub struct Context {
     database: Database,
+    logs: Logs,
     ids: Mutex<Ids>,
     root: RootKey,
     settings: Settings,
 }
 
 impl Context {
-    pub fn new(database: Database, ids: Ids, root: RootKey, settings: Settings) -> Self {
-        Self { database, ids: Mutex::new(ids), root, settings }
+    pub fn new(database: Database, log_store: LogStore, ids: Ids, root: RootKey, settings: Settings) -> Self {
+        let logs = Logs::new(log_store);
+        Self { database, logs, ids: Mutex::new(ids), root, settings }
+    }
+
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// What verifies a request that is signed with this access key: the account's own, a user's, or a session's.

@@ -2,7 +2,9 @@
 
 /// `read` handlers are `fn(&View, &CallContext, &Input) -> Result<Output, ApiError>`; `write` handlers are
 /// `fn(&View, &CallContext, &Input, &mut Ids) -> Decision<Output>`; `settings` handlers write too and get the installation's
-/// settings as a fifth argument; `secret` handlers get a new access key instead. The service is a struct around the context.
+/// settings as a fifth argument; `secret` handlers get a new access key instead. `io` handlers are
+/// `async fn(&Context, &CallContext, &Input) -> Result<Output, ApiError>`, for what does not stand in the records alone. The
+/// service is a struct around the context.
 macro_rules! handlers {
     ($trait:path; $($kind:ident $method:ident($input:ty) -> $output:ty = $handler:path;)+) => {
         /// The service on its context.
@@ -50,6 +52,15 @@ macro_rules! handlers {
         ) -> Result<$output, gantry_api::ApiError> {
             let key = crate::secrets::NewKey::from_kernel()?;
             self.0.attempt(|view, ids| $handler(view, call, &input, ids, &key)).await
+        }
+    };
+    (@io $method:ident($input:ty) -> $output:ty = $handler:path) => {
+        async fn $method(
+            &self,
+            call: &gantry_api::CallContext,
+            input: $input,
+        ) -> Result<$output, gantry_api::ApiError> {
+            $handler(&self.0, call, &input).await
         }
     };
 }

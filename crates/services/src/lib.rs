@@ -23,6 +23,7 @@ pub mod ec2;
 pub mod ecs;
 pub mod elbv2;
 pub mod iam;
+pub mod logs;
 pub mod sts;
 
 pub use context::{Context, Decision, RootKey, Settings};
@@ -62,6 +63,7 @@ impl Services {
             "elbv2" => gantry_api::elbv2::dispatch(&elbv2::Service(context), call).await,
             "ecs" => gantry_api::ecs::dispatch(&ecs::Service(context), call).await,
             "iam" => gantry_api::iam::dispatch(&iam::Service(context), call).await,
+            "logs" => gantry_api::logs::dispatch(&logs::Service(context), call).await,
             "sts" => gantry_api::sts::dispatch(&sts::Service(context), call).await,
             name => Err(ApiError::not_implemented(name, call.operation.name)),
         }
@@ -75,6 +77,7 @@ fn methods(service: &str) -> &'static [&'static str] {
         "ecs" => ecs::METHODS,
         "elbv2" => elbv2::METHODS,
         "iam" => iam::METHODS,
+        "logs" => logs::METHODS,
         "sts" => sts::METHODS,
         _ => &[],
     }

@@ -6,6 +6,7 @@ use gantry_api::CallContext;
 use gantry_domain::network::Cidr;
 use gantry_store::fault::FaultyDisk;
 use gantry_store::{Database, Options};
+use gantry_telemetry::logs::{Limits, LogStore};
 use gantry_types::{Ids, Timestamp};
 use gantry_wire::{Auth, AuthMode, Principal, Request, Response, Signer, parse_request};
 use gantry_wire::{render_error, render_output};
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) context: Arc<Context>,
     pub(crate) now: Timestamp,
     pub(crate) region: &'static str,
+    _folder: tempfile::TempDir,
 }
 
 /// Who signs.
@@ -59,8 +61,10 @@ impl World {
             account_created_at: Timestamp::from_millis(NOW - 86_400_000),
         };
         let root = RootKey { access_key_id: ROOT.0.to_owned(), secret_access_key: ROOT.1.to_owned() };
-        let context = Arc::new(Context::new(database, Ids::from_seed(7), root, settings));
-        Self { context, now: Timestamp::from_millis(NOW), region: "us-east-1" }
+        let folder = tempfile::tempdir().unwrap();
+        let log_store = LogStore::open(folder.path(), Limits::default()).unwrap();
+        let context = Arc::new(Context::new(database, log_store, Ids::from_seed(7), root, settings));
+        Self { context, now: Timestamp::from_millis(NOW), region: "us-east-1", _folder: folder }
     }
 
     /// A Query request, as the AWS CLI sends it: `Action=ListRoles&MaxItems=1`.
@@ -77,6 +81,15 @@ impl World {
             HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
         );
         self.send(keys, service, headers, body.as_bytes()).await
+    }
+
+    /// A JSON request, as the AWS CLI sends it.
+    pub(crate) async fn json(&self, service: &str, operation: &str, body: &serde_json::Value) -> Answer {
+        let target = format!("{}.{operation}", MODELS.named(service).unwrap().target_prefix);
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));
+        headers.insert("x-amz-target", HeaderValue::from_str(&target).unwrap());
+        self.send(&Keys::root(), service, headers, body.to_string().as_bytes()).await
     }
 
     pub(crate) async fn send(
@@ -135,6 +148,15 @@ impl Answer {
         for part in parts {
             assert!(self.body.contains(part), "'{part}' is missing: {}", self.body);
         }
+    }
+}
+
+impl Answer {
+    /// Asserts success, and gives the body as JSON; null where there is none.
+    #[track_caller]
+    pub(crate) fn document(self) -> serde_json::Value {
+        let body = self.ok();
+        if body.is_empty() { serde_json::Value::Null } else { serde_json::from_str(&body).unwrap() }
     }
 }
 

@@ -7,6 +7,7 @@ use gantry_domain::network::Cidr;
 use gantry_services::{Context, RootKey, Settings};
 use gantry_store::fault::FaultyDisk;
 use gantry_store::{Database, Options};
+use gantry_telemetry::logs::LogStore;
 use gantry_types::{Ids, Timestamp};
 use gantry_wire::{AuthMode, BODY_BYTES_MAX};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Endpoint {
     address: std::net::SocketAddr,
     stop: watch::Sender<Stop>,
+    _folder: tempfile::TempDir,
     serving: JoinHandle<()>,
 }
 
@@ -35,12 +37,14 @@ async fn start(mode: AuthMode, limits: Limits) -> Endpoint {
     };
     let root =
         RootKey { access_key_id: "AKIAAAAAAAAAAAAAAAAA".to_owned(), secret_access_key: "s".repeat(40) };
-    let context = Arc::new(Context::new(database, Ids::from_seed(1), root, settings));
+    let folder = tempfile::tempdir().unwrap();
+    let log_store = LogStore::open(folder.path(), gantry_telemetry::logs::Limits::default()).unwrap();
+    let context = Arc::new(Context::new(database, log_store, Ids::from_seed(1), root, settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(Stop::No);
     let api = Arc::new(Api::new(context, mode, Ids::from_seed(2), limits));
-    Endpoint { address, stop, serving: tokio::spawn(serve(listener, api, stopped)) }
+    Endpoint { address, stop, _folder: folder, serving: tokio::spawn(serve(listener, api, stopped)) }
 }
 
 impl Endpoint {

@@ -6,6 +6,7 @@ mod api_tests;
 mod control_loop;
 mod health;
 mod link_server;
+mod log_keeper;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use gantry_control::Limits;
 use gantry_domain::network::Cidr;
 use gantry_services::{Context, RootKey, Settings};
 use gantry_store::{Database, FileDisk, Options};
+use gantry_telemetry::logs::LogStore;
 use gantry_types::{Ids, Timestamp};
 use gantry_wire::AuthMode;
 use tokio::net::{TcpListener, UnixListener};
@@ -30,7 +32,7 @@ use crate::supervisor::API_LISTENER;
 /// The name of the links' listening socket in the descriptor store.
 const LINK_LISTENER: &str = "link";
 /// Batches of log lines that wait for the log store.
-const LOG_DELIVERIES_MAX: usize = 256;
+const LOG_DELIVERIES_MAX: usize = 64;
 /// The suffix of load balancers' names.
 const DNS_SUFFIX: &str = "localhost";
 
@@ -47,19 +49,32 @@ async fn serve(child: &Child) -> Result<(), String> {
     let mut stop = child.stop_signal().map_err(|error| format!("listening to signals: {error}"))?;
     let database = Database::open(FileDisk::new(child.layout.store()), Options::default())
         .map_err(|error| format!("opening {}: {}", child.layout.store().display(), with_causes(&error)))?;
+    let log_store = LogStore::open(&child.layout.logs(), gantry_telemetry::logs::Limits::default())
+        .map_err(|error| with_causes(&error))?;
 
     let (events, events_waiting) = mpsc::channel(control_loop::EVENTS_MAX);
-    let (logs, _logs_waiting) = mpsc::channel(LOG_DELIVERIES_MAX);
+    let (logs, logs_waiting) = mpsc::channel(LOG_DELIVERIES_MAX);
     let links = link_server::Links::default();
     let block = Block::new(crate::hosts::SYSTEM_FILE, &child.config.instance);
     let looping =
         control_loop::run(database.clone(), links.clone(), events_waiting, ids()?, Limits::default());
-    let linking = link_server::serve(link_listener(child)?, links, events, logs);
+    let linking = link_server::serve(link_listener(child)?, links.clone(), events, logs);
     let naming = names::keep(database.clone(), block.clone());
 
     let (root, account_created_at) = account(child)?;
-    let context = Arc::new(Context::new(database, ids()?, root, settings(child, account_created_at)));
+    let context = Arc::new(Context::new(
+        database,
+        log_store.clone(),
+        ids()?,
+        root,
+        settings(child, account_created_at),
+    ));
     let mode = if child.config.accept_any_credentials { AuthMode::AcceptAny } else { AuthMode::Verify };
+    let keeping =
+        log_keeper::keep(context.clone(), logs_waiting, log_keeper::GROUP_WAIT_MAX, move |link, message| {
+            links.send_to_node(link, message);
+        });
+    let tidying = log_keeper::tidy(context.clone());
     let api = Arc::new(api::Api::new(context, mode, ids()?, api::Limits::default()));
     let serving = api::serve(api_listener(child)?, api, stop.clone());
 
@@ -69,12 +84,16 @@ async fn serve(child: &Child) -> Result<(), String> {
             () = looping => Err("the loop has ended".to_owned()),
             () = linking => Err("the link server has ended".to_owned()),
             () = naming => Err("the store has closed".to_owned()),
+            () = keeping => Err("the log keeper has ended".to_owned()),
+            () = tidying => Err("nobody clears up logs".to_owned()),
         }
     };
     tokio::select! {
         outcome = Box::pin(background) => return outcome,
         () = Box::pin(serving) => {}
     }
+    // The next start has no write-ahead log of lines to read.
+    log_store.seal();
     // Of an orphan the names stay: its load balancer serves on.
     if stopped(&mut stop).await == Stop::Ordered {
         names::remove(block).await;
