@@ -8,14 +8,18 @@ use gantry_domain::network::Cidr;
 use gantry_domain::{Change, View};
 use gantry_store::{CommitError, Database};
 use gantry_telemetry::logs::LogStore;
-use gantry_types::{ACCOUNT, Ids, Timestamp};
+use gantry_types::{ACCOUNT, Ids, Timestamp, Value};
 use gantry_wire::{Credential, Principal};
 
 use crate::logs::Logs;
 use crate::{ec2, iam, sts};
 
 /// How often a handler decides again because somebody else changed what it read.
-const ATTEMPTS_MAX: u32 = 16;
+const ATTEMPTS_MAX: u32 = 64;
+/// After so many conflicts a handler waits for its turn, so that calls in a crowd do not meet each other again and again.
+const ATTEMPTS_AT_ONCE: u32 = 2;
+/// Commits of one call whose changes do not fit into one.
+const STEPS_MAX: u32 = 32;
 
 /// A handler's output with the changes that make it true.
 pub type Decision<T> = Result<(T, Vec<Change>), ApiError>;
@@ -52,12 +56,14 @@ pub struct Context {
     ids: Mutex<Ids>,
     root: RootKey,
     settings: Settings,
+    /// Held by the one call whose turn it is after conflicts.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Context {
     pub fn new(database: Database, log_store: LogStore, ids: Ids, root: RootKey, settings: Settings) -> Self {
         let logs = Logs::new(log_store);
-        Self { database, logs, ids: Mutex::new(ids), root, settings }
+        Self { database, logs, ids: Mutex::new(ids), root, settings, turn: tokio::sync::Mutex::new(()) }
     }
 
     pub(crate) fn logs(&self) -> &Logs {
@@ -100,7 +106,11 @@ impl Context {
 
     /// Decides and commits; decides again if a record that the decision rests on has changed meanwhile.
     pub async fn attempt<T>(&self, decide: impl Fn(&View, &mut Ids) -> Decision<T>) -> Result<T, ApiError> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut turn = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt >= ATTEMPTS_AT_ONCE && turn.is_none() {
+                turn = Some(self.turn.lock().await);
+            }
             let (output, changes) = {
                 let view = self.database.view();
                 let mut ids = self.ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -120,6 +130,37 @@ impl Context {
             "The resource is being changed by too many requests at once. Try again.",
         )
         .with_status(503))
+    }
+
+    /// Commits one decision after the other until nothing is left to change: for calls that may change more records than fit
+    /// into one commit. Each step leaves what can stay as it is, and the call can be repeated after a failure.
+    pub async fn steps<T>(&self, decide: impl Fn(&View, &mut Ids) -> Decision<T>) -> Result<T, ApiError> {
+        let step = |view: &View, ids: &mut Ids| {
+            let (output, changes) = decide(view, ids)?;
+            let is_last = changes.is_empty();
+            Ok(((output, is_last), changes))
+        };
+        for _ in 0..STEPS_MAX {
+            if let (output, true) = self.attempt(step).await? {
+                return Ok(output);
+            }
+        }
+        Err(ApiError::receiver(
+            "ServiceUnavailable",
+            "The request changes too much at once. Repeat it to go on.",
+        )
+        .with_status(503))
+    }
+}
+
+/// A caller that asked for a dry run learns here that all checks were passed; nothing is committed.
+pub(crate) fn unless_dry_run<T>(call: &CallContext, outcome: T) -> Result<T, ApiError> {
+    match call.input.get("DryRun") {
+        Some(Value::Bool(true)) => {
+            let message = "Request would have succeeded, but DryRun flag is set.";
+            Err(ApiError::sender("DryRunOperation", message).with_status(412))
+        }
+        _ => Ok(outcome),
     }
 }
 

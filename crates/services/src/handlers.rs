@@ -2,7 +2,8 @@
 
 /// `read` handlers are `fn(&View, &CallContext, &Input) -> Result<Output, ApiError>`; `write` handlers are
 /// `fn(&View, &CallContext, &Input, &mut Ids) -> Decision<Output>`; `settings` handlers write too and get the installation's
-/// settings as a fifth argument; `secret` handlers get a new access key instead. `io` handlers are
+/// settings as a fifth argument; `secret` handlers get a new access key instead. `steps`
+/// handlers write in as many commits as it takes, until they propose nothing more. `io` handlers are
 /// `async fn(&Context, &CallContext, &Input) -> Result<Output, ApiError>`, for what does not stand in the records alone. The
 /// service is a struct around the context.
 macro_rules! handlers {
@@ -23,7 +24,7 @@ macro_rules! handlers {
             call: &gantry_api::CallContext,
             input: $input,
         ) -> Result<$output, gantry_api::ApiError> {
-            self.0.read(|view| $handler(view, call, &input))
+            self.0.read(|view| crate::context::unless_dry_run(call, $handler(view, call, &input)?))
         }
     };
     (@write $method:ident($input:ty) -> $output:ty = $handler:path) => {
@@ -32,7 +33,22 @@ macro_rules! handlers {
             call: &gantry_api::CallContext,
             input: $input,
         ) -> Result<$output, gantry_api::ApiError> {
-            self.0.attempt(|view, ids| $handler(view, call, &input, ids)).await
+            let decide = |view: &gantry_domain::View, ids: &mut gantry_types::Ids| {
+                crate::context::unless_dry_run(call, $handler(view, call, &input, ids)?)
+            };
+            self.0.attempt(decide).await
+        }
+    };
+    (@steps $method:ident($input:ty) -> $output:ty = $handler:path) => {
+        async fn $method(
+            &self,
+            call: &gantry_api::CallContext,
+            input: $input,
+        ) -> Result<$output, gantry_api::ApiError> {
+            let decide = |view: &gantry_domain::View, ids: &mut gantry_types::Ids| {
+                crate::context::unless_dry_run(call, $handler(view, call, &input, ids)?)
+            };
+            self.0.steps(decide).await
         }
     };
     (@settings $method:ident($input:ty) -> $output:ty = $handler:path) => {

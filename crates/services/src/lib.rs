@@ -18,6 +18,7 @@ mod page;
 mod secrets;
 #[cfg(test)]
 mod testing;
+mod ties;
 
 pub mod ec2;
 pub mod ecs;

@@ -190,20 +190,24 @@ pub(super) fn dhcp_options(
         key: Some(key.to_owned()),
         values: Some(vec![AttributeValue { value: Some(value) }]),
     };
-    let domain = match call.region.as_str() {
-        "us-east-1" => "ec2.internal".to_owned(),
-        region => format!("{region}.compute.internal"),
-    };
     let options = DhcpOptions {
         dhcp_options_id: Some(DHCP_OPTIONS.to_owned()),
         owner_id: Some(ACCOUNT.to_owned()),
         dhcp_configurations: Some(vec![
-            option("domain-name", domain),
+            option("domain-name", internal_domain(&call.region)),
             option("domain-name-servers", "AmazonProvidedDNS".to_owned()),
         ]),
         tags: Some(vec![]),
     };
     Ok(DescribeDhcpOptionsResult { dhcp_options: Some(vec![options]), next_token: None })
+}
+
+/// The domain of private names.
+pub(super) fn internal_domain(region: &gantry_types::Region) -> String {
+    match region.as_str() {
+        "us-east-1" => "ec2.internal".to_owned(),
+        other => format!("{other}.compute.internal"),
+    }
 }
 
 #[cfg(test)]

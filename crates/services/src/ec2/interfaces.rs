@@ -64,8 +64,7 @@ pub(super) fn describe(
 }
 
 fn shown(view: &View, interface: &InterfaceRecord) -> NetworkInterface {
-    let name =
-        format!("ip-{}.ec2.internal", interface.address.octets().map(|octet| octet.to_string()).join("-"));
+    let name = super::private_dns_name(&interface.region, interface.address);
     let groups = interface.security_groups.iter().map(|id| GroupIdentifier {
         group_id: Some(id.to_string()),
         group_name: view

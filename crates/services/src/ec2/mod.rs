@@ -75,6 +75,12 @@ handlers! {
     read describe_tags(DescribeTagsRequest) -> DescribeTagsResult = tags::describe;
 }
 
+/// The name that Amazon's resolver gives an address of a VPC.
+pub(crate) fn private_dns_name(region: &gantry_types::Region, address: std::net::Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("ip-{a}-{b}-{c}-{d}.{}", catalogue::internal_domain(region))
+}
+
 fn bad_value(message: impl Into<String>) -> ApiError {
     ApiError::sender("InvalidParameterValue", message)
 }

@@ -11,35 +11,39 @@ use crate::Decision;
 use crate::objects;
 use crate::page::page;
 
-/// Each setting with the value that an account begins with.
-const SETTINGS: [(&str, &str); 11] = [
-    ("awsvpcTrunking", "disabled"),
-    ("containerInsights", "disabled"),
-    ("containerInstanceLongArnFormat", "enabled"),
-    ("dualStackIPv6", "enabled"),
-    ("fargateFIPSMode", "disabled"),
-    ("fargateTaskRetirementWaitPeriod", "7"),
-    ("guardDutyActivate", "off"),
-    ("serviceLongArnFormat", "enabled"),
-    ("tagResourceAuthorization", "off"),
-    ("taskLongArnFormat", "enabled"),
-    ("defaultLogDriverMode", "non-blocking"),
+const SWITCH: &[&str] = &["enabled", "disabled", "on", "off"];
+
+/// Each setting with the value that an account begins with, and those that it can have.
+const SETTINGS: [(&str, &str, &[&str]); 11] = [
+    ("awsvpcTrunking", "disabled", SWITCH),
+    ("containerInsights", "disabled", &["enabled", "disabled", "enhanced"]),
+    ("containerInstanceLongArnFormat", "enabled", SWITCH),
+    ("defaultLogDriverMode", "non-blocking", &["blocking", "non-blocking"]),
+    ("fargateEventWindows", "disabled", SWITCH),
+    ("fargateFIPSMode", "disabled", SWITCH),
+    ("fargateTaskRetirementWaitPeriod", "7", &["0", "7", "14"]),
+    ("guardDutyActivate", "off", SWITCH),
+    ("serviceLongArnFormat", "enabled", SWITCH),
+    ("tagResourceAuthorization", "off", SWITCH),
+    ("taskLongArnFormat", "enabled", SWITCH),
 ];
 
 fn class(call: &CallContext) -> String {
     format!("ecs/account-setting/{}", call.region)
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
-    if SETTINGS.iter().any(|(known, _)| *known == name) {
-        Ok(())
-    } else {
-        Err(invalid(format!("{name} is not a valid account setting name.")))
-    }
+/// The values that a setting can have.
+fn values(name: &str) -> Result<&'static [&'static str], ApiError> {
+    let known = SETTINGS.iter().find(|(known, _, _)| *known == name);
+    known
+        .map(|(_, _, values)| *values)
+        .ok_or_else(|| invalid(format!("{name} is not a valid account setting name.")))
 }
 
 fn write(view: &View, call: &CallContext, name: &str, value: &str) -> Decision<Option<Setting>> {
-    check_name(name)?;
+    if !values(name)?.contains(&value) {
+        return Err(invalid(format!("Invalid value '{value}' for the account setting {name}.")));
+    }
     let setting = Setting {
         name: Some(name.to_owned()),
         value: Some(value.to_owned()),
@@ -82,7 +86,7 @@ pub(super) fn delete(
     input: &DeleteAccountSettingRequest,
     _ids: &mut Ids,
 ) -> Decision<DeleteAccountSettingResponse> {
-    check_name(&input.name)?;
+    values(&input.name)?;
     let found = objects::find::<Setting>(view, &class(call), &input.name)?;
     let changes = found.iter().map(objects::Found::delete).collect();
     Ok((DeleteAccountSettingResponse { setting: found.map(|found| found.document) }, changes))
@@ -96,7 +100,7 @@ pub(super) fn list(
     let mut settings: Vec<Setting> =
         objects::list::<Setting>(view, &class(call))?.into_iter().map(|found| found.document).collect();
     if input.effective_settings == Some(true) {
-        for (name, value) in SETTINGS {
+        for (name, value, _) in SETTINGS {
             if !settings.iter().any(|setting| setting.name.as_deref() == Some(name)) {
                 settings.push(Setting {
                     name: Some(name.to_owned()),

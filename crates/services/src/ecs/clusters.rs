@@ -1,22 +1,27 @@
-//! Clusters, and the capacity that stands behind them.
+//! Clusters.
 
 use gantry_api::ecs::*;
 use gantry_api::{ApiError, CallContext, FromValue, IntoValue};
-use gantry_domain::service::{Cluster as ClusterRecord, ServiceStatus};
+use gantry_domain::service::{Cluster as ClusterRecord, Service as ServiceRecord, ServiceStatus};
 use gantry_domain::task::{DesiredStatus, Task, TaskStatus};
+use gantry_domain::task_definition::LaunchType;
 use gantry_domain::{Change, Key, Versioned, View};
 use gantry_types::{Ids, Value, arn};
 
 use super::names::{
-    DEFAULT_CLUSTER, cluster, cluster_name, invalid, invalid_token, is_name, page_size, short,
+    DEFAULT_CLUSTER, arn_of, cluster, cluster_name, invalid, invalid_token, is_name, page_size,
+    refuse_unsupported, short,
 };
+use super::providers::{check_providers, check_strategy};
 use super::tags::{check_tags, tags_value};
 use crate::Decision;
 use crate::page::page;
+use crate::ties::{tie, untied};
 
-/// The providers that every cluster may use without making them.
-const BUILT_IN_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 const DESCRIBE_MAX: usize = 100;
+const INSIGHTS: [&str; 3] = ["disabled", "enabled", "enhanced"];
+/// The kind of the ties between a cluster and what is made in it.
+const TIE: &str = "ecs-cluster";
 
 pub(super) fn create(
     view: &View,
@@ -31,19 +36,22 @@ pub(super) fn create(
         ));
     }
     check_tags(input.tags.as_deref())?;
-    check_providers(input.capacity_providers.as_deref().unwrap_or_default())?;
+    refuse_unsupported(&[("serviceConnectDefaults", input.service_connect_defaults.is_some())])?;
+    check_settings(input.settings.as_deref())?;
+    let providers = input.capacity_providers.clone().unwrap_or_default();
+    check_providers(&providers)?;
+    let providers: Vec<String> = providers.iter().map(|name| short(name).to_owned()).collect();
+    check_strategy(input.default_capacity_provider_strategy.as_deref().unwrap_or_default(), &providers)?;
     let key = Key::cluster(&call.region, &name.into());
     let existing = view.get::<ClusterRecord>(&key);
     if let Some(cluster) = existing.filter(|cluster| cluster.active) {
         // The same name again gives the cluster that there is.
-        return Ok((
-            CreateClusterResponse { cluster: Some(describe_one(view, cluster.value(), &[])) },
-            vec![],
-        ));
+        let shown = describe_one(view, cluster.value(), &[]);
+        return Ok((CreateClusterResponse { cluster: Some(shown) }, vec![]));
     }
     let mut document = Value::map();
     document.set("configuration", input.configuration.clone().into_value());
-    document.set("capacityProviders", input.capacity_providers.clone().into_value());
+    document.set("capacityProviders", providers.into_value());
     document.set(
         "defaultCapacityProviderStrategy",
         input.default_capacity_provider_strategy.clone().into_value(),
@@ -57,8 +65,7 @@ pub(super) fn create(
         active: true,
         document,
     };
-    let output =
-        describe_one(view, &record, &["TAGS".to_owned(), "SETTINGS".to_owned(), "CONFIGURATIONS".to_owned()]);
+    let output = describe_one(view, &record, &whole());
     let change = match existing {
         Some(inactive) => Change::update(record, inactive.revision),
         None => Change::create(record),
@@ -66,17 +73,31 @@ pub(super) fn create(
     Ok((CreateClusterResponse { cluster: Some(output) }, vec![change]))
 }
 
-fn default_settings() -> Vec<ClusterSetting> {
-    vec![ClusterSetting { name: Some("containerInsights".to_owned()), value: Some("disabled".to_owned()) }]
+/// What the answer to a change shows.
+fn whole() -> [String; 3] {
+    ["TAGS", "SETTINGS", "CONFIGURATIONS"].map(str::to_owned)
 }
 
-fn check_providers(names: &[String]) -> Result<(), ApiError> {
-    match names.iter().find(|name| !BUILT_IN_PROVIDERS.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(_) => Err(invalid(
-            "The specified capacity provider was not found. Specify a valid name or ARN and try again.",
-        )),
+fn check_settings(given: Option<&[ClusterSetting]>) -> Result<(), ApiError> {
+    for setting in given.unwrap_or_default() {
+        let (name, value) = (setting.name.as_deref().unwrap_or(""), setting.value.as_deref().unwrap_or(""));
+        if name != "containerInsights" || !INSIGHTS.contains(&value) {
+            return Err(invalid(format!("Invalid cluster setting: '{name}' = '{value}'.")));
+        }
     }
+    Ok(())
+}
+
+/// Part of every commit that makes something in a cluster: the cluster is as it was read, and its deletion conflicts.
+pub(super) fn rest_on(cluster: &Versioned<'_, ClusterRecord>) -> [Change; 2] {
+    [
+        Change::check(Key::cluster(&cluster.region, &cluster.name), cluster.revision),
+        tie(TIE, cluster.arn.as_str()),
+    ]
+}
+
+fn default_settings() -> Vec<ClusterSetting> {
+    vec![ClusterSetting { name: Some("containerInsights".to_owned()), value: Some("disabled".to_owned()) }]
 }
 
 pub(super) fn delete(
@@ -87,7 +108,7 @@ pub(super) fn delete(
 ) -> Decision<DeleteClusterResponse> {
     let found = cluster(view, call, Some(&input.cluster))?;
     let prefix = format!("{}/{}/", call.region, found.name);
-    let services = view.scan::<gantry_domain::service::Service>(&prefix);
+    let services = view.scan::<ServiceRecord>(&prefix);
     if services.into_iter().any(|service| service.status != ServiceStatus::Inactive) {
         return Err(errors::cluster_contains_services_exception(
             "The Cluster cannot be deleted while Services are active.",
@@ -101,19 +122,22 @@ pub(super) fn delete(
     let mut record = found.value().clone();
     record.active = false;
     let output = describe_one(view, &record, &[]);
-    Ok((DeleteClusterResponse { cluster: Some(output) }, vec![Change::update(record, found.revision)]))
+    let untied = untied(view, TIE, record.arn.as_str());
+    Ok((
+        DeleteClusterResponse { cluster: Some(output) },
+        vec![Change::update(record, found.revision), untied],
+    ))
 }
 
 /// Changes a cluster's document and gives the cluster back.
-fn change(
+pub(super) fn change(
     view: &View,
     found: Versioned<'_, ClusterRecord>,
     edit: impl FnOnce(&mut Value),
 ) -> (Option<Cluster>, Vec<Change>) {
     let mut record = found.value().clone();
     edit(&mut record.document);
-    let shown =
-        describe_one(view, &record, &["SETTINGS".to_owned(), "CONFIGURATIONS".to_owned(), "TAGS".to_owned()]);
+    let shown = describe_one(view, &record, &whole());
     (Some(shown), vec![Change::update(record, found.revision)])
 }
 
@@ -123,6 +147,8 @@ pub(super) fn update(
     input: &UpdateClusterRequest,
     _ids: &mut Ids,
 ) -> Decision<UpdateClusterResponse> {
+    refuse_unsupported(&[("serviceConnectDefaults", input.service_connect_defaults.is_some())])?;
+    check_settings(input.settings.as_deref())?;
     let found = cluster(view, call, Some(&input.cluster))?;
     let (cluster, changes) = change(view, found, |document| {
         if let Some(settings) = &input.settings {
@@ -141,28 +167,11 @@ pub(super) fn update_settings(
     input: &UpdateClusterSettingsRequest,
     _ids: &mut Ids,
 ) -> Decision<UpdateClusterSettingsResponse> {
+    check_settings(Some(&input.settings))?;
     let found = cluster(view, call, Some(&input.cluster))?;
     let (cluster, changes) =
         change(view, found, |document| document.set("settings", input.settings.clone().into_value()));
     Ok((UpdateClusterSettingsResponse { cluster }, changes))
-}
-
-pub(super) fn put_capacity_providers(
-    view: &View,
-    call: &CallContext,
-    input: &PutClusterCapacityProvidersRequest,
-    _ids: &mut Ids,
-) -> Decision<PutClusterCapacityProvidersResponse> {
-    let found = cluster(view, call, Some(&input.cluster))?;
-    check_providers(&input.capacity_providers)?;
-    let (cluster, changes) = change(view, found, |document| {
-        document.set("capacityProviders", input.capacity_providers.clone().into_value());
-        document.set(
-            "defaultCapacityProviderStrategy",
-            input.default_capacity_provider_strategy.clone().into_value(),
-        );
-    });
-    Ok((PutClusterCapacityProvidersResponse { cluster }, changes))
 }
 
 pub(super) fn describe(
@@ -178,12 +187,10 @@ pub(super) fn describe(
     }
     let (mut clusters, mut failures) = (Vec::new(), Vec::new());
     for given in names {
-        match view.cluster(&call.region, &cluster_name(Some(given))) {
+        let name = cluster_name(call, Some(given))?;
+        match name.and_then(|name| view.cluster(&call.region, &name)) {
             Some(cluster) => clusters.push(describe_one(view, cluster.value(), include)),
-            None => {
-                let arn = arn("ecs", call.region.as_str(), &format!("cluster/{}", short(given)));
-                failures.push(missing(arn.as_str()));
-            }
+            None => failures.push(missing(&arn_of(call, given, "cluster"))),
         }
     }
     Ok(DescribeClustersResponse { clusters: Some(clusters), failures: Some(failures) })
@@ -200,21 +207,20 @@ fn describe_one(view: &View, record: &ClusterRecord, include: &[String]) -> Clus
         view.tasks_of_cluster(&record.region, &record.name).map(|task| task.value()).collect();
     let count =
         |wanted: &dyn Fn(&Task) -> bool| i32::try_from(tasks.iter().filter(|task| wanted(task)).count()).ok();
-    let services =
-        view.scan::<gantry_domain::service::Service>(&format!("{}/{}/", record.region, record.name));
-    let active = services.filter(|service| service.status != ServiceStatus::Inactive).count();
-    let statistics = shows("STATISTICS").then(Vec::new);
+    let prefix = format!("{}/{}/", record.region, record.name);
+    let services: Vec<&ServiceRecord> =
+        view.scan::<ServiceRecord>(&prefix).map(|service| service.value()).collect();
+    let active = services.iter().filter(|service| service.status == ServiceStatus::Active).count();
+    let statistics = if shows("STATISTICS") { statistics(&tasks, &services) } else { vec![] };
     Cluster {
         cluster_arn: Some(record.arn.to_string()),
         cluster_name: Some(record.name.to_string()),
         status: Some(if record.active { "ACTIVE" } else { "INACTIVE" }.to_owned()),
         active_services_count: i32::try_from(active).ok(),
         running_tasks_count: count(&|task| task.last_status == TaskStatus::Running),
-        pending_tasks_count: count(&|task| {
-            task.desired_status == DesiredStatus::Running && task.last_status < TaskStatus::Running
-        }),
+        pending_tasks_count: count(&is_pending),
         registered_container_instances_count: Some(0),
-        statistics: statistics.or_else(|| Some(vec![])),
+        statistics: Some(statistics),
         settings: if shows("SETTINGS") {
             FromValue::from_value(&member("settings")).ok()
         } else {
@@ -234,6 +240,37 @@ fn describe_one(view: &View, record: &ClusterRecord, include: &[String]) -> Clus
     }
 }
 
+/// Counts by launch type, under AWS's names.
+fn statistics(tasks: &[&Task], services: &[&ServiceRecord]) -> Vec<KeyValuePair> {
+    let mut pairs = Vec::new();
+    for (launch_type, text) in
+        [(LaunchType::Ec2, "EC2"), (LaunchType::Fargate, "Fargate"), (LaunchType::External, "External")]
+    {
+        let of_type = || tasks.iter().filter(|task| task.launch_type == launch_type);
+        let pending = of_type().filter(|task| is_pending(task)).count();
+        let running = of_type().filter(|task| task.last_status == TaskStatus::Running).count();
+        let in_status = |status: ServiceStatus| {
+            let is_of_type = |service: &&&ServiceRecord| {
+                service.primary().is_some_and(|primary| primary.launch_type == launch_type)
+            };
+            services.iter().filter(is_of_type).filter(|service| service.status == status).count()
+        };
+        pairs.extend([
+            (format!("running{text}TasksCount"), running),
+            (format!("pending{text}TasksCount"), pending),
+            (format!("active{text}ServiceCount"), in_status(ServiceStatus::Active)),
+            (format!("draining{text}ServiceCount"), in_status(ServiceStatus::Draining)),
+        ]);
+    }
+    let pair =
+        |(name, count): (String, usize)| KeyValuePair { name: Some(name), value: Some(count.to_string()) };
+    pairs.into_iter().map(pair).collect()
+}
+
+fn is_pending(task: &Task) -> bool {
+    task.desired_status == DesiredStatus::Running && task.last_status < TaskStatus::Running
+}
+
 pub(super) fn list(
     view: &View,
     call: &CallContext,
@@ -244,52 +281,4 @@ pub(super) fn list(
     let size = page_size(input.max_results, 100, 100)?;
     let page = page(arns, String::clone, input.next_token.as_deref(), size, invalid_token)?;
     Ok(ListClustersResponse { cluster_arns: Some(page.items), next_token: page.next })
-}
-
-pub(super) fn describe_capacity_providers(
-    _view: &View,
-    call: &CallContext,
-    input: &DescribeCapacityProvidersRequest,
-) -> Result<DescribeCapacityProvidersResponse, ApiError> {
-    let wanted = input.capacity_providers.as_deref().filter(|names| !names.is_empty());
-    let arn = |name: &str| arn("ecs", call.region.as_str(), &format!("capacity-provider/{name}")).to_string();
-    let is_wanted = |name: &str| wanted.is_none_or(|names| names.iter().any(|each| short(each) == name));
-    let providers =
-        BUILT_IN_PROVIDERS.into_iter().filter(|name| is_wanted(name)).map(|name| CapacityProvider {
-            capacity_provider_arn: Some(arn(name)),
-            name: Some(name.to_owned()),
-            status: Some("ACTIVE".to_owned()),
-            ..CapacityProvider::default()
-        });
-    let failures =
-        wanted.unwrap_or_default().iter().filter(|each| !BUILT_IN_PROVIDERS.contains(&short(each)));
-    Ok(DescribeCapacityProvidersResponse {
-        capacity_providers: Some(providers.collect()),
-        failures: Some(failures.map(|each| missing(&arn(short(each)))).collect()),
-        next_token: None,
-    })
-}
-
-/// Fargate's machines are not container instances of the cluster, and no others can be registered yet.
-pub(super) fn list_container_instances(
-    view: &View,
-    call: &CallContext,
-    input: &ListContainerInstancesRequest,
-) -> Result<ListContainerInstancesResponse, ApiError> {
-    cluster(view, call, input.cluster.as_deref())?;
-    Ok(ListContainerInstancesResponse { container_instance_arns: Some(vec![]), next_token: None })
-}
-
-pub(super) fn describe_container_instances(
-    view: &View,
-    call: &CallContext,
-    input: &DescribeContainerInstancesRequest,
-) -> Result<DescribeContainerInstancesResponse, ApiError> {
-    let cluster = cluster(view, call, input.cluster.as_deref())?;
-    let arn = |id: &str| {
-        let resource = format!("container-instance/{}/{}", cluster.name, short(id));
-        arn("ecs", call.region.as_str(), &resource).to_string()
-    };
-    let failures = input.container_instances.iter().map(|id| missing(&arn(id))).collect();
-    Ok(DescribeContainerInstancesResponse { container_instances: Some(vec![]), failures: Some(failures) })
 }

@@ -1,11 +1,13 @@
 //! Task definitions: registering, deregistering, describing.
 
+use std::collections::BTreeMap;
+
 use gantry_api::ecs::*;
 use gantry_api::{ApiError, CallContext, FromValue, IntoValue};
 use gantry_domain::task_definition::{
     FamilyCounter, LaunchType, TaskDefinition as DefinitionRecord, TaskDefinitionStatus,
 };
-use gantry_domain::{Change, Key, View};
+use gantry_domain::{Change, Key, Stored, View};
 use gantry_types::{Family, Ids, Value, arn};
 
 use super::clusters::missing;
@@ -105,15 +107,25 @@ pub(super) fn deregister(
     _ids: &mut Ids,
 ) -> Decision<DeregisterTaskDefinitionResponse> {
     let text = &input.task_definition;
-    if !text.rsplit('/').next().is_some_and(|name| name.contains(':')) {
+    if !has_revision(text) {
         return Err(client("Revision is missing."));
     }
     let found = task_definition(view, call, text)
-        .filter(|found| found.status == TaskDefinitionStatus::Active)
+        .filter(|found| found.status != TaskDefinitionStatus::DeleteInProgress)
         .ok_or_else(|| client("The specified task definition does not exist."))?;
+    if found.status == TaskDefinitionStatus::Inactive {
+        // As at AWS, deregistering twice is no mistake.
+        let output = DeregisterTaskDefinitionResponse { task_definition: Some(shown(found.value())?) };
+        return Ok((output, vec![]));
+    }
     let record = set_status(found.value(), TaskDefinitionStatus::Inactive, "deregisteredAt", call);
     let output = DeregisterTaskDefinitionResponse { task_definition: Some(shown(&record)?) };
     Ok((output, vec![Change::update(record, found.revision)]))
+}
+
+/// Whether a family's name is followed by a revision.
+fn has_revision(text: &str) -> bool {
+    text.rsplit('/').next().is_some_and(|name| name.contains(':'))
 }
 
 /// Deletes inactive revisions. One that tasks or deployments still use stays, as DELETE_IN_PROGRESS.
@@ -126,12 +138,16 @@ pub(super) fn delete(
     if input.task_definitions.len() > 10 {
         return Err(invalid("Specified too many task definitions: at most 10."));
     }
-    let (mut definitions, mut failures, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut definitions, mut failures, mut changes) = (Vec::new(), Vec::new(), Vec::<Change>::new());
     for given in &input.task_definitions {
-        let Some(found) = task_definition(view, call, given) else {
+        let Some(found) = task_definition(view, call, given).filter(|_| has_revision(given)) else {
             failures.push(missing(given));
             continue;
         };
+        let key = found.value().key();
+        if changes.iter().any(|change| change.key == key) {
+            continue;
+        }
         if found.status == TaskDefinitionStatus::Active {
             let reason = "The specified task definition is still in ACTIVE status. Please deregister the target and try again.";
             failures.push(Failure { reason: Some(reason.to_owned()), ..missing(found.arn.as_str()) });
@@ -143,10 +159,7 @@ pub(super) fn delete(
         if is_used(view, &record) {
             changes.push(Change::update(record, found.revision));
         } else {
-            changes.push(Change::delete(
-                Key::task_definition(&record.region, &record.family, record.revision),
-                found.revision,
-            ));
+            changes.push(Change::delete(key, found.revision));
         }
     }
     let output =
@@ -221,21 +234,20 @@ pub(super) fn list_families(
     let wanted = input.status.as_deref().unwrap_or("ALL");
     let prefix = input.family_prefix.as_deref().unwrap_or("");
     let records = view.scan::<DefinitionRecord>(&format!("{}/{prefix}", call.region));
-    let mut families: Vec<(String, bool)> = Vec::new();
+    let mut families: BTreeMap<&str, bool> = BTreeMap::new();
     for record in records {
-        let active = record.status == TaskDefinitionStatus::Active;
-        match families.iter_mut().find(|(family, _)| *family == record.family.as_str()) {
-            Some((_, any_active)) => *any_active |= active,
-            None => families.push((record.family.to_string(), active)),
-        }
+        *families.entry(record.value().family.as_str()).or_default() |=
+            record.status == TaskDefinitionStatus::Active;
     }
-    families.retain(|(_, active)| match wanted {
-        "ACTIVE" => *active,
-        "INACTIVE" => !*active,
+    let is_wanted = |any_active: bool| match wanted {
+        "ACTIVE" => any_active,
+        "INACTIVE" => !any_active,
         _ => true,
-    });
-    let mut families: Vec<String> = families.into_iter().map(|(family, _)| family).collect();
-    families.sort();
+    };
+    let families = families
+        .into_iter()
+        .filter(|(_, any_active)| is_wanted(*any_active))
+        .map(|(family, _)| family.to_owned());
     let size = page_size(input.max_results, 100, 100)?;
     let page = page(families, String::clone, input.next_token.as_deref(), size, invalid_token)?;
     Ok(ListTaskDefinitionFamiliesResponse { families: Some(page.items), next_token: page.next })
@@ -243,9 +255,10 @@ pub(super) fn list_families(
 
 /// Whether the definition may run with this launch type.
 pub(super) fn check_launch_type(record: &DefinitionRecord, launch_type: LaunchType) -> Result<(), ApiError> {
-    let compatible = match launch_type {
-        LaunchType::Fargate => record.requires_compatibilities.contains(&LaunchType::Fargate),
-        LaunchType::Ec2 | LaunchType::External => true,
-    };
-    if compatible { Ok(()) } else { Err(invalid("Task definition does not support launch_type FARGATE.")) }
+    let compatible = shown(record)?.compatibilities.unwrap_or_default();
+    if compatible.iter().any(|each| each == launch_type.as_str()) {
+        Ok(())
+    } else {
+        Err(invalid(format!("Task definition does not support launch_type {launch_type}.")))
+    }
 }

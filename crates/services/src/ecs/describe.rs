@@ -1,17 +1,24 @@
 //! Records as Describe shows them.
 
 use gantry_api::FromValue;
-use gantry_api::ecs::*;
+use gantry_api::ecs::{
+    Attachment, Attribute, Container, ContainerOverride, Deployment, DeploymentCircuitBreaker,
+    DeploymentConfiguration, EphemeralStorage, KeyValuePair, NetworkInterface, PlacementConstraint,
+    PlacementStrategy, Service, ServiceEvent, Task, TaskOverride,
+};
 use gantry_domain::View;
 use gantry_domain::service::{
     Deployment as DeploymentRecord, PlacementConstraint as Constraint, PlacementStrategy as Strategy,
     SchedulingStrategy, Service as ServiceRecord,
 };
 use gantry_domain::task::{ContainerStatus, DesiredStatus, Task as TaskRecord, TaskStatus};
-use gantry_types::{Timestamp, Value, arn};
+use gantry_domain::task_definition::{LaunchType, TaskDefinition};
+use gantry_types::{Value, arn};
 
-use super::network;
 use super::tags::tags_of;
+use super::{definitions, network};
+
+const STORAGE_GIB_DEFAULT: i32 = 20;
 
 fn member<T: FromValue>(document: &Value, name: &str) -> Option<T> {
     document.get(name).and_then(|value| T::from_value(value).ok())
@@ -75,8 +82,7 @@ pub(super) fn task(view: &View, record: &TaskRecord, with_tags: bool) -> Task {
         execution_stopped_at: record.times.execution_stopped_at,
         group: Some(record.group.clone()),
         health_status: Some(record.health.to_string()),
-        launch_type: Some(record.launch_type.to_string())
-            .filter(|_| document.get("capacityProviderName").is_none()),
+        launch_type: Some(record.launch_type.to_string()),
         overrides: Some(TaskOverride {
             container_overrides: Some(overrides.container_overrides.clone().unwrap_or_else(|| {
                 record
@@ -102,8 +108,18 @@ pub(super) fn task(view: &View, record: &TaskRecord, with_tags: bool) -> Task {
         stopping_at: record.times.stopping_at,
         tags: Some(if with_tags { tags_of(document) } else { vec![] }),
         version: i64::try_from(record.version).ok(),
+        ephemeral_storage: (record.launch_type == LaunchType::Fargate)
+            .then(|| storage(definition.map(|found| found.value()))),
         ..Task::default()
     }
+}
+
+/// Fargate gives every task 20 GiB, or what its definition asks for.
+fn storage(definition: Option<&TaskDefinition>) -> EphemeralStorage {
+    let shown = definition.and_then(|definition| definitions::shown(definition).ok());
+    shown
+        .and_then(|shown| shown.ephemeral_storage)
+        .unwrap_or(EphemeralStorage { size_in_gi_b: STORAGE_GIB_DEFAULT })
 }
 
 /// A container that never ran shows where its task is on the way.
@@ -126,8 +142,7 @@ fn attachment(record: &TaskRecord) -> Option<Attachment> {
         TaskStatus::Deprovisioning => "DETACHING",
         TaskStatus::Stopped => "DELETED",
     };
-    let private_name =
-        format!("ip-{}.ec2.internal", attachment.address.octets().map(|octet| octet.to_string()).join("-"));
+    let private_name = crate::ec2::private_dns_name(&record.region, attachment.address);
     Some(Attachment {
         id: Some(attachment.id.clone()),
         r#type: Some("ElasticNetworkInterface".to_owned()),
@@ -179,7 +194,7 @@ pub(super) fn service(view: &View, record: &ServiceRecord, with_tags: bool) -> S
         })
         .collect();
     events.reverse();
-    let deployments = record.deployments.iter().map(|each| deployment(record, each, &tasks)).collect();
+    let deployments = record.deployments.iter().map(|each| deployment(each, &tasks)).collect();
     let primary = record.primary();
     Service {
         service_arn: Some(record.arn.to_string()),
@@ -243,7 +258,7 @@ fn deployment_configuration(record: &ServiceRecord) -> DeploymentConfiguration {
     }
 }
 
-fn deployment(service: &ServiceRecord, record: &DeploymentRecord, tasks: &[&TaskRecord]) -> Deployment {
+fn deployment(record: &DeploymentRecord, tasks: &[&TaskRecord]) -> Deployment {
     let (running, pending) =
         counts(tasks.iter().copied().filter(|task| task.deployment.as_ref() == Some(&record.id)));
     let document = &record.document;
@@ -256,9 +271,9 @@ fn deployment(service: &ServiceRecord, record: &DeploymentRecord, tasks: &[&Task
         pending_count: Some(pending),
         failed_tasks: whole(record.failed_tasks),
         created_at: Some(record.created_at),
-        updated_at: Some(record.updated_at.max(Timestamp::EPOCH)),
+        updated_at: Some(record.updated_at),
         launch_type: Some(record.launch_type.to_string())
-            .filter(|_| service.document.get("capacityProviderStrategy").is_none()),
+            .filter(|_| document.get("capacityProviderStrategy").is_none()),
         capacity_provider_strategy: member(document, "capacityProviderStrategy"),
         platform_version: member(document, "platformVersion"),
         platform_family: member(document, "platformFamily"),

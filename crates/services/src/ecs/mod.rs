@@ -8,8 +8,11 @@ mod clusters;
 mod definition;
 mod definitions;
 mod describe;
+mod instances;
 mod names;
 mod network;
+mod placement;
+mod providers;
 mod services;
 mod tags;
 mod tasks;
@@ -23,11 +26,11 @@ handlers! {
     write update_cluster(UpdateClusterRequest) -> UpdateClusterResponse = clusters::update;
     write update_cluster_settings(UpdateClusterSettingsRequest) -> UpdateClusterSettingsResponse = clusters::update_settings;
     write put_cluster_capacity_providers(PutClusterCapacityProvidersRequest) -> PutClusterCapacityProvidersResponse
-        = clusters::put_capacity_providers;
+        = providers::put;
     read describe_clusters(DescribeClustersRequest) -> DescribeClustersResponse = clusters::describe;
     read list_clusters(ListClustersRequest) -> ListClustersResponse = clusters::list;
     read describe_capacity_providers(DescribeCapacityProvidersRequest) -> DescribeCapacityProvidersResponse
-        = clusters::describe_capacity_providers;
+        = providers::describe;
     write register_task_definition(RegisterTaskDefinitionRequest) -> RegisterTaskDefinitionResponse
         = definitions::register;
     write deregister_task_definition(DeregisterTaskDefinitionRequest) -> DeregisterTaskDefinitionResponse
@@ -40,17 +43,27 @@ handlers! {
         = definitions::list_families;
     write run_task(RunTaskRequest) -> RunTaskResponse = tasks::run;
     write stop_task(StopTaskRequest) -> StopTaskResponse = tasks::stop;
-    read describe_tasks(DescribeTasksRequest) -> DescribeTasksResponse = tasks::describe;
-    read list_tasks(ListTasksRequest) -> ListTasksResponse = tasks::list;
+    read describe_tasks(DescribeTasksRequest) -> DescribeTasksResponse = tasks::list::describe;
+    read list_tasks(ListTasksRequest) -> ListTasksResponse = tasks::list::list;
     write create_service(CreateServiceRequest) -> CreateServiceResponse = services::create;
     write update_service(UpdateServiceRequest) -> UpdateServiceResponse = services::update;
     write delete_service(DeleteServiceRequest) -> DeleteServiceResponse = services::delete;
     read describe_services(DescribeServicesRequest) -> DescribeServicesResponse = services::describe;
     read list_services(ListServicesRequest) -> ListServicesResponse = services::list;
     read list_container_instances(ListContainerInstancesRequest) -> ListContainerInstancesResponse
-        = clusters::list_container_instances;
+        = instances::list;
     read describe_container_instances(DescribeContainerInstancesRequest) -> DescribeContainerInstancesResponse
-        = clusters::describe_container_instances;
+        = instances::describe;
+    read update_container_instances_state(UpdateContainerInstancesStateRequest) -> UpdateContainerInstancesStateResponse
+        = instances::update_state;
+    read deregister_container_instance(DeregisterContainerInstanceRequest) -> DeregisterContainerInstanceResponse
+        = instances::deregister;
+    write start_task(StartTaskRequest) -> StartTaskResponse = instances::start_task;
+    read put_attributes(PutAttributesRequest) -> PutAttributesResponse = instances::put_attributes;
+    read delete_attributes(DeleteAttributesRequest) -> DeleteAttributesResponse = instances::delete_attributes;
+    read list_attributes(ListAttributesRequest) -> ListAttributesResponse = instances::list_attributes;
+    read list_services_by_namespace(ListServicesByNamespaceRequest) -> ListServicesByNamespaceResponse
+        = services::list_by_namespace;
     write tag_resource(TagResourceRequest) -> TagResourceResponse = tags::tag;
     write untag_resource(UntagResourceRequest) -> UntagResourceResponse = tags::untag;
     read list_tags_for_resource(ListTagsForResourceRequest) -> ListTagsForResourceResponse = tags::list;

@@ -1,27 +1,49 @@
 //! Tags of everything that has an ARN.
 
-use gantry_api::ecs::*;
+use gantry_api::ecs::{
+    ListTagsForResourceRequest, ListTagsForResourceResponse, Tag, TagResourceRequest, TagResourceResponse,
+    UntagResourceRequest, UntagResourceResponse, errors,
+};
 use gantry_api::{ApiError, CallContext, FromValue, IntoValue};
-use gantry_domain::{Change, Stored, Versioned, View};
-use gantry_types::{Arn, Ids, Value};
+use gantry_domain::service::{Cluster, Service, ServiceStatus};
+use gantry_domain::task::Task;
+use gantry_domain::task_definition::{TaskDefinition, TaskDefinitionStatus};
+use gantry_domain::{Change, Versioned, View};
+use gantry_types::{ACCOUNT, Arn, ClusterName, Ids, Value};
 
-use super::names::{cluster_name, invalid, service, task, task_definition};
+use super::names::{invalid, service, task, task_definition};
 use crate::Decision;
 
 const TAGS_MAX: usize = 50;
 
-pub(super) fn check_tags(tags: Option<&[Tag]>) -> Result<(), ApiError> {
-    let tags = tags.unwrap_or_default();
-    if tags.len() > TAGS_MAX {
+/// AWS's own tags begin like this; callers can neither set nor remove them, and they don't count.
+fn is_reserved(key: &str) -> bool {
+    key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+}
+
+fn reserved() -> ApiError {
+    invalid("Tag keys must not begin with aws:.")
+}
+
+pub(super) fn check_count(tags: &[Tag]) -> Result<(), ApiError> {
+    let own = tags.iter().filter(|tag| !tag.key.as_deref().is_some_and(is_reserved)).count();
+    if own > TAGS_MAX {
         return Err(invalid(format!("The number of tags exceeds the maximum of {TAGS_MAX}.")));
     }
+    Ok(())
+}
+
+/// Checks tags that a caller gives.
+pub(super) fn check_tags(tags: Option<&[Tag]>) -> Result<(), ApiError> {
+    let tags = tags.unwrap_or_default();
+    check_count(tags)?;
     for (index, tag) in tags.iter().enumerate() {
         let key = tag.key.as_deref().unwrap_or("");
         if key.is_empty() || key.chars().count() > 128 {
             return Err(invalid("Tag keys must be between 1 and 128 characters long."));
         }
-        if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(invalid("Tag keys must not begin with aws:."));
+        if is_reserved(key) {
+            return Err(reserved());
         }
         if tag.value.as_deref().unwrap_or("").chars().count() > 256 {
             return Err(invalid("Tag values must be up to 256 characters long."));
@@ -42,46 +64,72 @@ pub(super) fn tags_of(document: &Value) -> Vec<Tag> {
     document.get("tags").and_then(|tags| FromValue::from_value(tags).ok()).unwrap_or_default()
 }
 
-/// Edits the tags of the resource that `arn` names, whichever it is.
-fn edit(
-    view: &View,
-    call: &CallContext,
-    text: &str,
-    edit: impl FnOnce(&mut Vec<Tag>) -> Result<(), ApiError>,
-) -> Result<Vec<Change>, ApiError> {
-    fn change<T: Stored + Clone>(
-        found: Option<Versioned<'_, T>>,
-        document: impl FnOnce(&mut T) -> &mut Value,
-        edit: impl FnOnce(&mut Vec<Tag>) -> Result<(), ApiError>,
-    ) -> Result<Vec<Change>, ApiError> {
-        let found = found.ok_or_else(not_found)?;
-        let mut record = found.value().clone();
-        let document = document(&mut record);
-        let mut tags = tags_of(document);
-        edit(&mut tags)?;
-        check_tags(Some(&tags))?;
-        document.set("tags", tags_value(Some(&tags)));
-        Ok(vec![Change::update(record, found.revision)])
-    }
+/// A resource that can be tagged, as it was read.
+enum Tagged<'v> {
+    Cluster(Versioned<'v, Cluster>),
+    Service(Versioned<'v, Service>),
+    Task(Versioned<'v, Task>),
+    TaskDefinition(Versioned<'v, TaskDefinition>),
+}
+
+/// The resource that an ARN names, whichever it is.
+fn find<'v>(view: &'v View, call: &CallContext, text: &str) -> Result<Tagged<'v>, ApiError> {
     let arn: Arn = text.parse().map_err(|_| invalid(format!("Invalid arn syntax. Given arn: {text}")))?;
-    let parts: Vec<&str> = arn.resource().split('/').collect();
-    match parts.as_slice() {
-        ["cluster", name] => {
-            let found =
-                view.cluster(&call.region, &cluster_name(Some(name))).filter(|cluster| cluster.active);
-            change(found, |record| &mut record.document, edit)
+    let here = arn.service() == "ecs" && arn.region() == call.region.as_str() && arn.account() == ACCOUNT;
+    let parts: Vec<&str> = arn.resource().split('/').filter(|_| here).collect();
+    let found = match parts.as_slice() {
+        ["cluster", name] => view.cluster(&call.region, &ClusterName::new(*name)).map(Tagged::Cluster),
+        ["service", cluster, _] => {
+            service(view, call, &ClusterName::new(*cluster), text)?.map(Tagged::Service)
         }
-        ["service", cluster, name] => {
-            let found = service(view, call, &cluster_name(Some(cluster)), name);
-            change(found, |record| &mut record.document, edit)
+        ["task", cluster, _] => task(view, call, &ClusterName::new(*cluster), text)?.map(Tagged::Task),
+        ["task-definition", name] if name.contains(':') => {
+            task_definition(view, call, text).map(Tagged::TaskDefinition)
         }
-        ["task", cluster, id] => {
-            change(task(view, call, &cluster_name(Some(cluster)), id), |record| &mut record.document, edit)
+        _ => None,
+    };
+    let (kind, is_inactive) = match &found {
+        None => return Err(not_found()),
+        Some(Tagged::Cluster(cluster)) => ("cluster", !cluster.active),
+        Some(Tagged::Service(service)) => ("service", service.status == ServiceStatus::Inactive),
+        Some(Tagged::Task(_)) => ("task", false),
+        Some(Tagged::TaskDefinition(definition)) => {
+            ("task definition", definition.status != TaskDefinitionStatus::Active)
         }
-        ["task-definition", name] => {
-            change(task_definition(view, call, name), |record| &mut record.document, edit)
+    };
+    match found {
+        Some(found) if !is_inactive => Ok(found),
+        _ => {
+            Err(invalid(format!("The specified {kind} is inactive. Specify an active {kind} and try again.")))
         }
-        _ => Err(not_found()),
+    }
+}
+
+impl Tagged<'_> {
+    fn tags(&self) -> Vec<Tag> {
+        tags_of(match self {
+            Self::Cluster(found) => &found.value().document,
+            Self::Service(found) => &found.value().document,
+            Self::Task(found) => &found.value().document,
+            Self::TaskDefinition(found) => &found.value().document,
+        })
+    }
+
+    fn set_tags(&self, tags: &[Tag]) -> Change {
+        let value = tags_value(Some(tags));
+        macro_rules! update {
+            ($found:expr) => {{
+                let mut record = $found.value().clone();
+                record.document.set("tags", value);
+                Change::update(record, $found.revision)
+            }};
+        }
+        match self {
+            Self::Cluster(found) => update!(found),
+            Self::Service(found) => update!(found),
+            Self::Task(found) => update!(found),
+            Self::TaskDefinition(found) => update!(found),
+        }
     }
 }
 
@@ -98,14 +146,12 @@ pub(super) fn tag(
     _ids: &mut Ids,
 ) -> Decision<TagResourceResponse> {
     check_tags(Some(&input.tags))?;
-    let changes = edit(view, call, &input.resource_arn, |tags| {
-        for tag in &input.tags {
-            tags.retain(|other| other.key != tag.key);
-            tags.push(tag.clone());
-        }
-        Ok(())
-    })?;
-    Ok((TagResourceResponse {}, changes))
+    let found = find(view, call, &input.resource_arn)?;
+    let mut tags = found.tags();
+    tags.retain(|tag| !input.tags.iter().any(|given| given.key == tag.key));
+    tags.extend(input.tags.iter().cloned());
+    check_count(&tags)?;
+    Ok((TagResourceResponse {}, vec![found.set_tags(&tags)]))
 }
 
 pub(super) fn untag(
@@ -114,11 +160,13 @@ pub(super) fn untag(
     input: &UntagResourceRequest,
     _ids: &mut Ids,
 ) -> Decision<UntagResourceResponse> {
-    let changes = edit(view, call, &input.resource_arn, |tags| {
-        tags.retain(|tag| !tag.key.as_ref().is_some_and(|key| input.tag_keys.contains(key)));
-        Ok(())
-    })?;
-    Ok((UntagResourceResponse {}, changes))
+    if input.tag_keys.iter().any(|key| is_reserved(key)) {
+        return Err(reserved());
+    }
+    let found = find(view, call, &input.resource_arn)?;
+    let mut tags = found.tags();
+    tags.retain(|tag| !tag.key.as_ref().is_some_and(|key| input.tag_keys.contains(key)));
+    Ok((UntagResourceResponse {}, vec![found.set_tags(&tags)]))
 }
 
 pub(super) fn list(
@@ -126,10 +174,5 @@ pub(super) fn list(
     call: &CallContext,
     input: &ListTagsForResourceRequest,
 ) -> Result<ListTagsForResourceResponse, ApiError> {
-    let mut tags = Vec::new();
-    edit(view, call, &input.resource_arn, |found| {
-        tags.clone_from(found);
-        Ok(())
-    })?;
-    Ok(ListTagsForResourceResponse { tags: Some(tags) })
+    Ok(ListTagsForResourceResponse { tags: Some(find(view, call, &input.resource_arn)?.tags()) })
 }
