@@ -57,8 +57,16 @@ pub(crate) async fn write_all(
     activity: &Activity,
     mut written: impl FnMut(usize),
 ) -> io::Result<()> {
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
+    loop {
+        // Empty slices at either end would only cost.
+        IoSlice::advance_slices(&mut slices, 0);
+        while slices.last().is_some_and(|last| last.is_empty()) {
+            let length = slices.len() - 1;
+            slices = &mut slices[..length];
+        }
+        if slices.is_empty() {
+            return Ok(());
+        }
         let count = poll_fn(|cx| match &*slices {
             [single] => Pin::new(&mut *writer).poll_write(cx, single),
             several => Pin::new(&mut *writer).poll_write_vectored(cx, several),
@@ -71,5 +79,4 @@ pub(crate) async fn write_all(
         written(count);
         IoSlice::advance_slices(&mut slices, count);
     }
-    Ok(())
 }

@@ -13,6 +13,7 @@
 //! - Every wait has a timeout, every buffer and queue a limit; they stand in `limits`.
 //! - The balancer serves on without `control`, and without having ever heard of it since it was started.
 
+pub mod access_log;
 mod attributes;
 mod body;
 mod buffer;

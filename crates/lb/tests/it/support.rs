@@ -218,6 +218,8 @@ pub(crate) struct Control {
     state: Arc<Mutex<BTreeMap<String, ToLb>>>,
     changed: Arc<Notify>,
     reports: mpsc::UnboundedReceiver<FromLb>,
+    /// Reports that came while the test waited for others.
+    waiting: Vec<FromLb>,
     task: tokio::task::JoinHandle<()>,
     pub(crate) links: Arc<AtomicUsize>,
 }
@@ -237,7 +239,7 @@ impl Control {
         let links = Arc::new(AtomicUsize::new(0));
         let task =
             tokio::spawn(play_control(listener, state.clone(), changed.clone(), sender, links.clone()));
-        Self { path, state, changed, reports, task, links }
+        Self { path, state, changed, reports, waiting: Vec::new(), task, links }
     }
 
     /// Changes a group, and tells it.
@@ -264,14 +266,18 @@ impl Control {
         self.changed.notify_waiters();
     }
 
-    /// Waits for a report.
+    /// Waits for a report, and takes it; those that came before it stay.
     pub(crate) async fn expect(&mut self, what: &str, wanted: impl Fn(&FromLb) -> bool) -> FromLb {
+        if let Some(at) = self.waiting.iter().position(&wanted) {
+            return self.waiting.remove(at);
+        }
         soon(what, async {
             loop {
                 let report = self.reports.recv().await.expect("control plays on");
                 if wanted(&report) {
                     return report;
                 }
+                self.waiting.push(report);
             }
         })
         .await
@@ -279,7 +285,9 @@ impl Control {
 
     /// The reports that have come, without waiting.
     pub(crate) fn so_far(&mut self) -> Vec<FromLb> {
-        std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
+        let mut reports = std::mem::take(&mut self.waiting);
+        reports.extend(std::iter::from_fn(|| self.reports.try_recv().ok()));
+        reports
     }
 
     /// Dies.
