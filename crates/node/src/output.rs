@@ -1,9 +1,11 @@
 //! A container's output inside its shim: lines become frames of a spool.
 
+use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 
 use gantry_runtime::{LINE_BYTES_MAX, OutputSink, OutputTarget, Stream};
-use gantry_spool::{Entry, Limits, WhenFull, Writer};
+use gantry_spool::{Entry, Item, Limits, Position, ReadError, Reader, Sequence, WhenFull, Writer};
 use gantry_types::Timestamp;
 
 /// Lines that wait for one write are at most this large together. The shim flushes after every read of 64 KiB.
@@ -37,6 +39,38 @@ pub fn open(target: &OutputTarget) -> io::Result<Box<dyn OutputSink>> {
         Limits { total_bytes, segment_bytes: total_bytes / SEGMENTS, when_full: WhenFull::DropOldest };
     let writer = Writer::open(&target.path, limits).map_err(io::Error::other)?;
     Ok(Box::new(SpoolSink { writer, bytes: Vec::new(), lines: Vec::new() }))
+}
+
+/// A line that a container wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputLine {
+    pub at: Timestamp,
+    pub stream: Stream,
+    /// Bytes that are not UTF-8 were replaced by U+FFFD.
+    pub text: String,
+}
+
+/// The last lines in a spool, the oldest first. Changes nothing in it, so whoever reads it for other ends is not disturbed.
+pub fn last_lines(spool: &Path, lines_max: usize) -> Result<Vec<OutputLine>, ReadError> {
+    let mut lines = VecDeque::new();
+    // A reader would make it.
+    if !spool.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut reader = Reader::open(spool, Position::After(Sequence::ZERO))?;
+    while let Some(item) = reader.read()? {
+        let Item::Frame(frame) = item else { continue };
+        let Some(stream) = stream_of_tag(frame.tag) else { continue };
+        if lines.len() == lines_max {
+            lines.pop_front();
+        }
+        lines.push_back(OutputLine {
+            at: frame.at,
+            stream,
+            text: String::from_utf8_lossy(frame.payload).into_owned(),
+        });
+    }
+    Ok(lines.into())
 }
 
 struct SpoolSink {
@@ -89,8 +123,6 @@ const _: () = assert!(LINE_BYTES_MAX <= WAITING_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
-    use gantry_spool::{Item, Position, Reader};
-
     use super::*;
 
     #[test]
@@ -115,6 +147,12 @@ mod tests {
             assert_eq!((frame.at.millis(), frame.payload), (at, bytes));
         }
         assert_eq!(reader.read().unwrap(), None);
+        let last: Vec<_> = last_lines(&directory, 3)
+            .unwrap()
+            .into_iter()
+            .map(|line| (line.stream, line.text.len()))
+            .collect();
+        assert_eq!(last, [(Stream::Stderr, 6), (Stream::Stdout, 0), (Stream::Stdout, LINE_BYTES_MAX)]);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gantry_domain::assignment::TaskSpec;
 use gantry_images::Store;
 use gantry_link::LogSource;
-use gantry_network::Vpcs;
+use gantry_network::{NetworkError, Vpcs};
 use gantry_runtime::Runtime;
 use rustix::fs::{FlockOperation, flock};
 
@@ -36,24 +36,33 @@ pub(super) async fn clean(machine: Arc<Machine>, vpcs: Arc<Vpcs>, logs: LogShipp
         tracing::error!(task = %spec.task, "it could not be removed; the next start tries again: {error}");
         return;
     }
+    let unshipped = Arc::new(finish_shipping(&spec, &logs).await);
+    let second = || {
+        let (machine, spec, unshipped) = (machine.clone(), spec.clone(), unshipped.clone());
+        blocking(move || remove_kept_parts(&machine.layout, &spec, &unshipped))
+    };
+    if let Err(error) = retry(second, again).await {
+        tracing::error!(task = %spec.task, "its files could not be removed; the next start tries again: {error}");
+    }
+}
+
+/// Waits until `control` has what the task wrote; gives the containers of which it does not.
+async fn finish_shipping(spec: &TaskSpec, logs: &LogShipper) -> Vec<usize> {
     let deadline = tokio::time::Instant::now() + SHIPPING_WAIT_MAX;
+    let mut unshipped = Vec::new();
     for (index, container) in spec.containers.iter().enumerate() {
-        if destination(&spec, container, &container_id(&spec.task, index)).is_none() {
+        if destination(spec, container, &container_id(&spec.task, index)).is_none() {
+            unshipped.push(index);
             continue;
         }
         let source = LogSource { task: spec.task.clone(), container: container.name.to_string() };
         let wait_max = deadline.saturating_duration_since(tokio::time::Instant::now());
         if !logs.finish(source, wait_max).await {
-            tracing::warn!(task = %spec.task, container = %container.name, "its last output was not taken in time and is gone");
+            tracing::warn!(task = %spec.task, container = %container.name, "its last output was not taken in time; it stays on this machine for a while");
+            unshipped.push(index);
         }
     }
-    let second = || {
-        let (machine, spec) = (machine.clone(), spec.clone());
-        blocking(move || remove_kept_parts(&machine, &spec))
-    };
-    if let Err(error) = retry(second, again).await {
-        tracing::error!(task = %spec.task, "its files could not be removed; the next start tries again: {error}");
-    }
+    unshipped
 }
 
 async fn retry<F: Future<Output = Result<(), String>>>(
@@ -80,18 +89,26 @@ fn remove_running_parts(machine: &Machine, vpcs: &Vpcs, spec: &TaskSpec) -> Resu
         machine.images.release(&container_id(&spec.task, index)).map_err(|error| words(&error))?;
     }
     if let Some(interface) = &spec.interface {
-        vpcs.remove_interface(&interface.vpc, &interface.interface).map_err(|error| words(&error))?;
+        match vpcs.remove_interface(&interface.vpc, &interface.interface) {
+            // What has no valid id was never made.
+            Ok(()) | Err(NetworkError::Name(_)) => {}
+            Err(error) => return Err(words(&error)),
+        }
     }
     machine.runtime.delete_task(&spec.task).map_err(|error| words(&error))
 }
 
-fn remove_kept_parts(machine: &Machine, spec: &TaskSpec) -> Result<(), String> {
+/// Output that nobody has goes to those of the last tasks that ended.
+fn remove_kept_parts(layout: &Layout, spec: &TaskSpec, unshipped: &[usize]) -> Result<(), String> {
     let words = |error: std::io::Error| error.to_string();
     for index in 0..spec.containers.len() {
-        let spool = machine.layout.spool(&container_id(&spec.task, index));
-        record::remove_tree(&spool).map_err(words)?;
+        let id = container_id(&spec.task, index);
+        if unshipped.contains(&index) {
+            record::keep_ended(layout, &id).map_err(words)?;
+        }
+        record::remove_tree(&layout.spool(&id)).map_err(words)?;
     }
-    record::remove_task(&machine.layout, &spec.task).map_err(words)
+    record::remove_task(layout, &spec.task).map_err(words)
 }
 
 /// Held while a process works in the node's directory.
@@ -145,7 +162,7 @@ pub fn remove_all(config: &NodeConfig) -> Result<(), NodeError> {
             images.release(&holder)?;
         }
     }
-    for directory in [layout.tasks(), layout.containers(), layout.spools(), layout.vpcs()] {
+    for directory in [layout.tasks(), layout.containers(), layout.spools(), layout.ended(), layout.vpcs()] {
         record::remove_tree(&directory).map_err(NodeError::io(format!("remove {}", directory.display())))?;
     }
     Ok(())

@@ -17,11 +17,15 @@ pub(super) enum Act {
     Write,
     /// Do it; [`Gate::finished`] is told of everything that [`is_work`].
     Do(Effect),
+    /// The disk refused the task's state, for this reason: a start that was not written down must not happen.
+    Refuse(Effect, String),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     writing: bool,
+    /// Why the last write failed.
+    unwritten: Option<String>,
     waiting: VecDeque<Effect>,
     /// Works that were begun and have not come back.
     running: usize,
@@ -54,9 +58,10 @@ impl Gate {
         self.advance()
     }
 
-    /// The state was written, or could not be: what waited for it goes on.
-    pub(super) fn written(&mut self) -> Vec<Act> {
+    /// The state was written, or could not be: what waited for it goes on, but for starts.
+    pub(super) fn written(&mut self, result: Result<(), String>) -> Vec<Act> {
         self.writing = false;
+        self.unwritten = result.err();
         self.advance()
     }
 
@@ -69,14 +74,6 @@ impl Gate {
     /// Something is to be told of the task that has to wait.
     pub(super) fn holds_report(&self) -> bool {
         self.waiting.iter().any(|effect| matches!(effect, Effect::Report(_)))
-    }
-
-    /// Takes the starts that wait for a disk that refused: they must not happen.
-    pub(super) fn take_starts(&mut self) -> Vec<Effect> {
-        let is_start = |effect: &Effect| matches!(effect, Effect::Start { .. });
-        let (starts, rest): (Vec<Effect>, Vec<Effect>) = self.waiting.drain(..).partition(is_start);
-        self.waiting = rest.into();
-        starts
     }
 
     fn may_overtake(&self, effect: &Effect) -> bool {
@@ -111,6 +108,9 @@ impl Gate {
     }
 
     fn begin(&mut self, effect: Effect) -> Act {
+        if let (Effect::Start { .. }, Some(why)) = (&effect, &self.unwritten) {
+            return Act::Refuse(effect, why.clone());
+        }
         self.running += usize::from(is_work(&effect));
         Act::Do(effect)
     }
@@ -161,6 +161,7 @@ mod tests {
     fn word(act: &Act) -> &'static str {
         match act {
             Act::Write => "write",
+            Act::Refuse(..) => "refuse",
             Act::Do(effect) => ["network", "image", "start", "kill", "clean", "running", "stopped"]
                 .into_iter()
                 .find(|word| self::effect(word) == *effect)
@@ -168,12 +169,13 @@ mod tests {
         }
     }
 
-    /// `script`: effects pushed, `<` the write is done, `-` a work came back; each with what must follow.
+    /// `script`: effects pushed, `<` the write is done, `!` it failed, `-` a work came back; each with what must follow.
     fn check(script: &[(&str, &str)]) {
         let mut gate = Gate::default();
         for (index, (step, expected)) in script.iter().enumerate() {
             let acts = match *step {
-                "<" => gate.written(),
+                "<" => gate.written(Ok(())),
+                "!" => gate.written(Err("the disk is full".to_owned())),
                 "-" => gate.finished(),
                 effect => gate.push(self::effect(effect)),
             };
@@ -209,6 +211,25 @@ mod tests {
             ("stopped", ""),
             ("<", "kill write"),
             ("<", "stopped"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_not_on_disk_is_not_started_but_can_be_stopped() {
+        check(&[
+            ("persist", "write"),
+            ("start", ""),
+            ("stopped", ""),
+            ("!", "refuse stopped"),
+            ("kill", "kill"),
+        ]);
+        check(&[
+            ("persist", "write"),
+            ("!", ""),
+            ("start", "refuse"),
+            ("persist", "write"),
+            ("<", ""),
+            ("start", "start"),
         ]);
     }
 

@@ -13,6 +13,7 @@ use gantry_types::{TaskId, VpcId};
 /// tasks/TASK/volumes/N/     its N-th volume, where that is no path of the host
 /// containers/ID/            the runtime's
 /// spool/ID/                 what the container wrote
+/// ended/ID/                 the same of containers that are gone, where it was not shipped: the last few
 /// vpcs/VPC.json             the VPC as `control` last described it
 /// ```
 #[derive(Debug, Clone)]
@@ -59,6 +60,9 @@ impl Layout {
     }
     pub(super) fn spool(&self, container: &str) -> PathBuf {
         self.spools().join(container)
+    }
+    pub(super) fn ended(&self) -> PathBuf {
+        self.root.join("ended")
     }
     pub(super) fn vpcs(&self) -> PathBuf {
         self.root.join("vpcs")

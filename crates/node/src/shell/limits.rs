@@ -23,6 +23,10 @@ pub(super) const IMAGES_AT_ONCE: usize = 8;
 
 /// Output of a container on disk that was not shipped; the oldest sixteenth goes first.
 pub(super) const OUTPUT_BYTES_MAX: u64 = 64 << 20;
+/// Containers that are gone and whose output is still on disk; the oldest goes first.
+pub(super) const ENDED_OUTPUTS_MAX: usize = 32;
+/// Of a container that failed and whose output goes nowhere else, for the node's own log.
+pub(super) const LAST_LINES: usize = 10;
 /// Of a health check's output, for the node's own log.
 pub(super) const HEALTH_OUTPUT_BYTES_MAX: usize = 4 << 10;
 

@@ -13,6 +13,7 @@ mod agent;
 mod clean;
 mod config;
 mod container;
+mod dispatch;
 mod exits;
 mod gate;
 mod image;
@@ -39,6 +40,8 @@ use crate::logs::LogShipper;
 use agent::Agent;
 pub use clean::remove_all;
 pub use config::{NoSocketStore, NodeConfig, NodeError, SocketStore};
+use dispatch::Dispatcher;
+use tokio::sync::mpsc;
 use vpc::Networks;
 use work::Machine;
 
@@ -98,7 +101,8 @@ async fn serve(
         version: config.version.clone(),
         role: Role::Node { id, cpu: machine::cpu(), memory: machine::memory() },
     };
-    let mut agent = Agent::new(machine, vpcs, networks, logs);
+    let (happened, happenings) = mpsc::channel(limits::EVENTS_WAITING_MAX);
+    let mut agent = Agent::new(Dispatcher::new(machine, vpcs, networks, logs, happened), happenings);
     agent.resume(restoration).await;
     ready();
     agent.run(link::spawn(config.control_socket, hello), stop).await;

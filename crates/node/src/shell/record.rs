@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, is_plain};
-use super::limits::{RECORD_BYTES_MAX, RECORDS_MAX};
+use super::limits::{ENDED_OUTPUTS_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
 use crate::core::TaskState;
 
 /// Grows when a record can no longer be read by an older program.
@@ -121,6 +121,25 @@ pub(super) fn read_vpcs(layout: &Layout) -> io::Result<Vec<VpcSpec>> {
         }
     }
     Ok(specs)
+}
+
+/// Keeps what a container wrote beyond its task, in place of the oldest that is kept.
+pub(super) fn keep_ended(layout: &Layout, container: &str) -> io::Result<()> {
+    let (spool, ended) = (layout.spool(container), layout.ended());
+    if !spool.is_dir() {
+        return Ok(());
+    }
+    make_directory(&ended)?;
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(&ended)?.take(RECORDS_MAX) {
+        let entry = entry?;
+        kept.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    kept.sort();
+    for (_, oldest) in kept.iter().take((kept.len() + 1).saturating_sub(ENDED_OUTPUTS_MAX)) {
+        remove_tree(oldest)?;
+    }
+    fs::rename(spool, ended.join(container))
 }
 
 /// The node's own id, made once.

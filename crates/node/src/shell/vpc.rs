@@ -195,12 +195,14 @@ impl Tools {
         }
         applied.send_if_modified(|applied| !std::mem::replace(&mut applied.exists, true));
         self.serve_names(spec, made).await?;
-        let (vpcs, id, security) = (self.vpcs.clone(), spec.vpc.clone(), security(spec));
-        blocking(move || vpcs.set_security(&id, security)).await.map_err(|error| error.to_string())
+        let (vpcs, spec) = (self.vpcs.clone(), spec.clone());
+        let secure = move || vpcs.set_security(&spec.vpc, security(&spec));
+        blocking(secure).await.map_err(|error| error.to_string())
     }
 
-    async fn serve_names(&self, spec: &VpcSpec, made: &mut Made) -> Result<(), String> {
-        let zone = match Zone::new(zone(spec)) {
+    async fn serve_names(&self, spec: &Arc<VpcSpec>, made: &mut Made) -> Result<(), String> {
+        let names = spec.clone();
+        let zone = match blocking(move || Zone::new(zone(&names))).await {
             Ok(zone) => Arc::new(zone),
             Err(error) => {
                 tracing::error!(vpc = %spec.vpc, "its DNS keeps the names that it had: {error}");

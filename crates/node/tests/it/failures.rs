@@ -13,6 +13,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("failures::what_cannot_start_says_why", what_cannot_start_says_why),
     ("failures::a_vpc_that_cannot_be_made_fails_its_tasks", a_vpc_that_cannot_be_made_fails_its_tasks),
     ("failures::a_stop_before_the_vpc_is_there_ends_the_task", a_stop_before_the_vpc_is_there_ends_the_task),
+    (
+        "failures::a_full_disk_starts_nothing_and_room_again_does",
+        a_full_disk_starts_nothing_and_room_again_does,
+    ),
+    ("failures::what_a_failed_container_said_is_kept", what_a_failed_container_said_is_kept),
 ];
 
 fn what_cannot_start_says_why() {
@@ -96,5 +101,54 @@ fn a_stop_before_the_vpc_is_there_ends_the_task() {
         world.run_to(&task, TaskPhase::Preparing);
         world.stop_to_end(&task);
         world.forget(&task);
+    });
+}
+
+fn a_full_disk_starts_nothing_and_room_again_does() {
+    world(|world| {
+        let tasks = world.config.node_dir.join("tasks");
+        std::fs::create_dir_all(&tasks).unwrap();
+        let options = Some("size=64k,mode=700");
+        nix::mount::mount(Some("tmpfs"), &tasks, Some("tmpfs"), nix::mount::MsFlags::empty(), options)
+            .unwrap();
+        world.start(&[5, 6]);
+        let stays = task(5, vec![container("web", &["sleep-politely"])]);
+        world.run_to(&stays, TaskPhase::Running);
+        let filler = tasks.join("filler");
+        let full = std::fs::write(&filler, vec![0; 1 << 20]).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+
+        let refused = task(6, vec![container("web", &["sleep-politely"])]);
+        let stop = world.run_to(&refused, TaskPhase::Stopped).stop.expect("a cause");
+        let expected = "CannotStartContainerError: could not keep a record of the task on this machine: ";
+        assert!(stop.reason.starts_with(expected), "{}", stop.reason);
+        // What runs can still be stopped, and is told.
+        assert_eq!(world.stop_to_end(&stays).containers[0].exit_code, Some(0));
+
+        std::fs::remove_file(&filler).unwrap();
+        world.forget(&refused);
+        world.forget(&stays);
+        world.tell_vpc(&[7]);
+        let again = task(7, vec![container("web", &["sleep-politely"])]);
+        world.run_to(&again, TaskPhase::Running);
+        world.stop_to_end(&again);
+        world.forget(&again);
+        world.stop_node();
+        nix::mount::umount2(&tasks, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    });
+}
+
+fn what_a_failed_container_said_is_kept() {
+    world(|world| {
+        world.start(&[5]);
+        let mut web = container("web", &["print-error", "this is why"]);
+        web.log = None;
+        let task = task(5, vec![web]);
+        let report = world.run_to(&task, TaskPhase::Stopped);
+        world.forget(&task);
+        let spool =
+            world.config.node_dir.join("ended").join(report.containers[0].runtime_id.clone().unwrap());
+        let lines = gantry_node::output::last_lines(&spool, 10).unwrap();
+        assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["this is why"]);
     });
 }

@@ -199,8 +199,6 @@ fn dependencies_order_starts_and_stops() {
         let mut migrate = container("migrate", &["exit", "0"]);
         migrate.essential = false;
         let mut web = container("web", &["sleep-politely"]);
-        web.health_check = Some(health_check(&["CMD-SHELL", "check"], 50, 1));
-        // The image's shell is the program itself, to which "-c" is an unknown word: so the check fails.
         web.health_check = Some(health_check(&["CMD", "/app", "check", "/app"], 50, 1));
         let web = after(web, "migrate", DependencyCondition::Success);
         let proxy = after(container("proxy", &["sleep-politely"]), "web", DependencyCondition::Healthy);

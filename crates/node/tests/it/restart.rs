@@ -1,6 +1,7 @@
 //! The node dies; its tasks do not notice, and the next node finds them.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_domain::assignment::TaskPhase;
@@ -18,6 +19,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("restart::an_end_without_a_node_is_told", an_end_without_a_node_is_told),
     ("restart::a_container_that_died_with_its_shim_is_told", a_container_that_died_with_its_shim_is_told),
     ("restart::names_are_answered_without_control", names_are_answered_without_control),
+    ("restart::questions_wait_for_the_next_node", questions_wait_for_the_next_node),
+    (
+        "restart::after_a_reboot_nothing_runs_and_everything_can",
+        after_a_reboot_nothing_runs_and_everything_can,
+    ),
     ("restart::tasks_run_on_without_control", tasks_run_on_without_control),
     ("restart::a_removal_that_was_cut_off_is_finished", a_removal_that_was_cut_off_is_finished),
     ("restart::what_belongs_to_nobody_is_removed", what_belongs_to_nobody_is_removed),
@@ -115,15 +121,7 @@ fn a_container_that_died_with_its_shim_is_told() {
         let report = world.run_to(&task, TaskPhase::Running);
         let id = report.containers[0].runtime_id.clone().unwrap();
         world.stop_node();
-        let record = world.config.node_dir.join("containers").join(id).join("shim.json");
-        let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
-        let shim = i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap();
-        let shim = rustix::process::Pid::from_raw(shim).unwrap();
-        rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
-        wait_until("the shim is gone", || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", shim.as_raw_nonzero()));
-            stat.map_or(true, |stat| stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
-        });
+        kill_shim(world, &id);
         world.start_node();
         world.link(&[5]);
         let report = world.control().report_in_phase(&task.task, TaskPhase::Stopped);
@@ -136,10 +134,16 @@ fn a_container_that_died_with_its_shim_is_told() {
 
 /// An A query for this name, and the address in the answer.
 fn resolve(world: &World, name: &str) -> Option<Ipv4Addr> {
+    let socket = question(world, name);
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    answer(&socket)
+}
+
+/// Asks the VPC's DNS from inside a task.
+fn question(world: &World, name: &str) -> std::net::UdpSocket {
     let namespace = world.config.run_dir.join("netns").join(crate::definition::interface_id(5));
     let inside = NamespaceSockets::open(&namespace).unwrap();
     let socket = inside.with(|| std::net::UdpSocket::bind("0.0.0.0:0")).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         query.push(label.len() as u8);
@@ -147,6 +151,10 @@ fn resolve(world: &World, name: &str) -> Option<Ipv4Addr> {
     }
     query.extend_from_slice(&[0, 0, 1, 0, 1]);
     socket.send_to(&query, (vpc(&[]).dns_address, 53)).unwrap();
+    socket
+}
+
+fn answer(socket: &std::net::UdpSocket) -> Option<Ipv4Addr> {
     let mut answer = [0; 512];
     let length = socket.recv(&mut answer).ok()?;
     let end: [u8; 4] = answer[..length][length - 4..].try_into().unwrap();
@@ -170,6 +178,66 @@ fn names_are_answered_without_control() {
         world.start_control();
         world.link(&[5]);
         world.stop_to_end(&task);
+    });
+}
+
+fn questions_wait_for_the_next_node() {
+    world(|world| {
+        world.start(&[5]);
+        let task = task(5, vec![container("web", &["sleep-politely"])]);
+        world.run_to(&task, TaskPhase::Running);
+        world.stop_node();
+        let socket = question(world, "page.elb.localhost");
+        world.start_node();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(answer(&socket), Some(Ipv4Addr::new(172, 31, 0, 200)), "nobody had to ask twice");
+        world.link(&[5]);
+        world.control().tell(&ToNode::RemoveVpc(VPC.into()));
+        world.stop_to_end(&task);
+        world.forget(&task);
+        wait_until("the sockets are given back", || {
+            gantry_node::shell::SocketStore::names(&*world.sockets).is_empty()
+        });
+    });
+}
+
+fn after_a_reboot_nothing_runs_and_everything_can() {
+    world(|world| {
+        world.start(&[5, 6]);
+        let before = task(5, vec![container("web", &["sleep-politely"])]);
+        let report = world.run_to(&before, TaskPhase::Running);
+        world.stop_node();
+        // What a reboot takes: processes, namespaces, links. Files stay, also those that namespaces were mounted on.
+        let id = report.containers[0].runtime_id.clone().unwrap();
+        kill_shim(world, &id);
+        let netns = world.config.run_dir.join("netns");
+        for name in [VPC.to_owned(), crate::definition::interface_id(5)] {
+            nix::mount::umount2(&netns.join(name), nix::mount::MntFlags::MNT_DETACH).unwrap();
+        }
+        world.sockets = Arc::default();
+        wait_until("the links are gone", || {
+            !std::fs::read_to_string("/proc/thread-self/net/dev").unwrap().contains("gtn")
+        });
+        world.start_node();
+        world.link(&[5, 6]);
+        let report = world.control().report_in_phase(&before.task, TaskPhase::Stopped);
+        assert_eq!(report.containers[0].exit_code, None);
+        world.forget(&before);
+        let after = task(6, vec![container("web", &["sleep-politely"])]);
+        world.run_to(&after, TaskPhase::Running);
+        assert_eq!(world.stop_to_end(&after).containers[0].exit_code, Some(0));
+    });
+}
+
+fn kill_shim(world: &World, id: &str) {
+    let record = world.config.node_dir.join("containers").join(id).join("shim.json");
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    let shim = i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap();
+    let shim = rustix::process::Pid::from_raw(shim).unwrap();
+    rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
+    wait_until("the shim is gone", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", shim.as_raw_nonzero()));
+        stat.map_or(true, |stat| stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
     });
 }
 

@@ -1,17 +1,20 @@
 //! A machine of its own for one test: a host network and mounts that nobody else sees, a node, and a `control`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use gantry_domain::assignment::{TaskPhase, TaskReport, TaskSpec};
 use gantry_link::ToNode;
-use gantry_node::shell::{self, NoSocketStore, NodeConfig, remove_all};
+use gantry_node::shell::{self, NoSocketStore, NodeConfig, SocketStore, remove_all};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tokio::sync::oneshot;
@@ -45,6 +48,29 @@ pub(crate) struct World {
     control: Option<Control>,
     node: Option<Node>,
     links: usize,
+    pub(crate) sockets: Arc<Sockets>,
+}
+
+/// Sockets that outlive a node inside this process, as the supervisor keeps them.
+#[derive(Default)]
+pub(crate) struct Sockets(Mutex<BTreeMap<String, Vec<OwnedFd>>>);
+
+impl SocketStore for Sockets {
+    fn take(&self, name: &str) -> Option<Vec<OwnedFd>> {
+        let sockets = self.0.lock().unwrap();
+        Some(sockets.get(name)?.iter().map(|socket| socket.try_clone().unwrap()).collect())
+    }
+    fn put(&self, name: &str, sockets: &[OwnedFd]) -> io::Result<()> {
+        let kept = sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+        self.0.lock().unwrap().insert(name.to_owned(), kept);
+        Ok(())
+    }
+    fn remove(&self, name: &str) {
+        self.0.lock().unwrap().remove(name);
+    }
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
 }
 
 enum Node {
@@ -61,7 +87,7 @@ impl World {
         image::build(&directory.join("images"), &directory);
         let instance = format!("n{:04x}{count:x}", std::process::id() & 0xffff);
         let config = config(&directory, &instance);
-        Self { directory, config, control: None, node: None, links: 0 }
+        Self { directory, config, control: None, node: None, links: 0, sockets: Arc::default() }
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -82,13 +108,13 @@ impl World {
     pub(crate) fn start_node(&mut self) {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let config = self.config.clone();
+        let (config, sockets) = (self.config.clone(), self.sockets.clone());
         let thread = std::thread::spawn(move || {
             let ready = move || ready.send(()).unwrap();
             let stop = async {
                 let _ = stopped.await;
             };
-            shell::run(config, Arc::new(NoSocketStore), ready, stop).expect("the node runs");
+            shell::run(config, sockets, ready, stop).expect("the node runs");
         });
         is_ready.recv_timeout(PATIENCE).expect("the node gets ready");
         self.node = Some(Node::Thread { stop, thread });
@@ -104,8 +130,8 @@ impl World {
             .spawn()
             .unwrap();
         let mut ready = String::new();
-        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
-        std::io::BufRead::read_line(&mut output, &mut ready).unwrap();
+        let mut output = io::BufReader::new(child.stdout.take().unwrap());
+        io::BufRead::read_line(&mut output, &mut ready).unwrap();
         assert_eq!(ready, "ready\n");
         self.node = Some(Node::Process(child));
     }
@@ -205,6 +231,7 @@ impl World {
     fn end(&mut self) {
         self.stop_node();
         self.control = None;
+        self.sockets = Arc::default();
         remove_all(&self.config).unwrap();
         remove_all(&self.config).expect("removing may be repeated");
         let processes = processes_of(&self.directory);
