@@ -9,6 +9,8 @@ mod env;
 mod failure;
 mod image;
 mod load;
+mod operations;
+mod screen;
 mod server;
 mod version;
 
@@ -50,6 +52,7 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     Image(image::ImageArguments),
     Load(load::LoadArguments),
+    Operations(operations::OperationsArguments),
     Version(version::VersionArguments),
     #[command(hide = true)]
     Control(ChildArguments),
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Image(arguments) => image::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        Command::Operations(arguments) => operations::print(&arguments),
         Command::Version(arguments) => version::print(&arguments),
         Command::WriteProfile(arguments) => env::write_profile(&arguments),
         Command::Control(arguments) => child(Role::Control, &arguments),
