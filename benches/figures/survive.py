@@ -3,8 +3,11 @@
 The users ask for an answer that takes 20 ms, on kept connections and without a pause, so that at every moment about ten requests
 are in flight in the containers. Each failure is kept with the time at which its request began and ended. One that was in flight
 when a container (or the load balancer) was killed is lost with it, as anywhere; it is counted apart. Every other one counts.
+The load balancer sends a lost GET to another task, since nobody can tell the difference, but no POST: one row shows that.
 """
 
+import http.client
+import multiprocessing
 import time
 
 from conftest import Load, wait_for
@@ -15,27 +18,80 @@ from figures.system import BINARY, Service, installation, kill_and_wait, open_ne
 USERS = 10
 PATH = "/slow?ms=20"
 # Between two rounds so many requests are answered: a round begins under full load.
-REQUESTS_BETWEEN = 20
+REQUESTS_BETWEEN = 50
+REQUEST_SECONDS_MAX = 60
+END_SECONDS_MAX = 90
 
 
-class Users(Load):
-    """The harness's virtual users, with the beginning of each failed request."""
+class Users:
+    """The harness's virtual users in a process of their own, so that nothing here slows them down."""
 
-    def __init__(self, name):
+    def __init__(self, name, method):
+        self.failed, self.requests, self.slowest = [], 0, 0.0
+        self._answered = multiprocessing.Value("q", 0)
+        self._stop = multiprocessing.Event()
+        self._told, tell = multiprocessing.Pipe(duplex=False)
+        self._process = multiprocessing.Process(target=ask, args=(name, method, self._answered, self._stop, tell), daemon=True)
+
+    def __enter__(self):
+        self._process.start()
+        self.wait_for_requests(REQUESTS_BETWEEN)
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        if self._told.poll(END_SECONDS_MAX):
+            self.requests, self.slowest, self.failed = self._told.recv()
+            self._process.join(END_SECONDS_MAX)
+        else:
+            self._process.kill()
+            raise TimeoutError(f"the users did not end within {END_SECONDS_MAX} s")
+
+    def wait_for_requests(self, count):
+        """Until so many more requests ended."""
+        goal = self._answered.value + count
+        wait_for(lambda: self._answered.value >= goal, f"{count} more requests end")
+
+
+class Asking(Load):
+    """Ten of the harness's users, with the beginning and the end of each failed request."""
+
+    def __init__(self, name, method, answered):
         super().__init__(name, users=USERS, path=PATH)
-        self.failed = []
+        self.failed, self.method, self.answered = [], method, answered
 
     def _user(self):
         connection = None
         while not self._stop.is_set():
             begun = time.monotonic()
-            connection, error = self._ask(connection)
+            connection, error = self._ask(connection) if self.method == "GET" else (None, self._post())
             ended = time.monotonic()
             with self._lock:
                 self.requests += 1
+                self.answered.value = self.requests
                 self.slowest = max(self.slowest, ended - begun)
                 if error:
                     self.failed.append((begun, ended, error))
+
+    def _post(self):
+        """One request that nobody may send twice, on a connection of its own; gives what went wrong."""
+        connection = http.client.HTTPConnection(self.name, 80, timeout=REQUEST_SECONDS_MAX)
+        try:
+            connection.request("POST", self.path, body=b"once")
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException) as failure:
+            return repr(failure)
+        finally:
+            connection.close()
+        return None if answer.status < 400 else f"status {answer.status}"
+
+
+def ask(name, method, answered, stop, tell):
+    """What the users' process does, until it is told to stop."""
+    with Asking(name, method, answered) as users:
+        stop.wait()
+    tell.send((users.requests, users.slowest, users.failed))
 
 
 def measure(times):
@@ -46,6 +102,7 @@ def measure(times):
         one = Service(server, network, "one")
         rounds(figure, "the only task is stopped", one, times, lambda _: stop(one))
         rounds(figure, "the only container is killed", one, times, lambda _: kill(one), "502")
+        rounds(figure, "the only container is killed while users POST", one, few, lambda _: kill(one), "502", method="POST")
         rounds(figure, "rolling update of one task", one, few, lambda number: deploy(one, number))
         for role in ("control", "node"):
             rounds(figure, f"{role} is killed", one, few, lambda _, role=role: kill_role(server, one, role))
@@ -62,27 +119,37 @@ def measure(times):
     return figure.finish()
 
 
-def rounds(figure, what, service, times, act, lost_with=None):
+def rounds(figure, what, service, times, act, lost_with=None, method="GET"):
     """Repeats `act`, which gives the time span of its kill or None, under load.
 
     Requests in flight in that span may fail if `lost_with` is given: with an error that contains it."""
     begun, spans = time.monotonic(), []
-    with Users(service.balancer.name) as users:
+    with Users(service.balancer.name, method) as users:
         for number in range(times):
             spans.append(act(number))
             users.wait_for_requests(REQUESTS_BETWEEN)
             if (number + 1) % 20 == 0:
-                print(f"    {what}: {number + 1} of {times}, {len(users.failed)} failed", flush=True)
+                print(f"    {what}: {number + 1} of {times}", flush=True)
     lost, failed = [], []
     for failure in users.failed:
         (lost if lost_with is not None and was_lost(failure, spans, lost_with) else failed).append(failure)
     seconds = time.monotonic() - begun
     note = f"of {users.requests}; the slowest took {users.slowest:.2f} s; {seconds:.0f} s"
     if failed:
-        note += f"; the first: {failed[0][2]}"
+        note += f"; the first: {described(failed[0], spans)}"
+    print(f"    {what}: {len(failed)} of {users.requests} requests failed", flush=True)
     figure.row(f"{what}, {times} times: failed", len(failed), at_most=0, note=note)
     if lost_with is not None:
         figure.row("    in flight in what was killed: failed", len(lost), note=f"of at most {USERS * times}")
+
+
+def described(failure, spans):
+    """What went wrong, and when: after the last kill before its end."""
+    begun, ended, error = failure
+    kills = [before for before, _ in filter(None, spans) if before <= ended]
+    if not kills:
+        return error
+    return f"{error}, begun {(begun - kills[-1]) * 1000:+.1f} ms and ended {(ended - kills[-1]) * 1000:+.1f} ms from a kill"
 
 
 def was_lost(failure, spans, with_error):

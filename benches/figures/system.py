@@ -108,11 +108,13 @@ def kill_and_wait(pids):
 
 
 def alive(pid):
+    """Whether a thread of the process still runs: the first may be a zombie while another still holds the sockets."""
     try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        stats = [task.joinpath("stat").read_text() for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] not in "ZX"
+        # A thread that ended while we looked: look again, unless the whole process is gone.
+        return pathlib.Path(f"/proc/{pid}").exists()
+    return any(stat.rsplit(")", 1)[1].split()[0] not in "ZX" for stat in stats)
 
 
 def pid_of(task):
