@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::claim::{Claim, Clues, Refusal, claim, spoken};
 use crate::decode::DecodeError;
 use crate::decode_query::{self, Dialect};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, QUOTED_CHARACTERS_MAX};
 use crate::render::{ReplyForm, render_error_as};
 use crate::shape::{Authentication, ServiceModel};
 use crate::sigv4::{self, Auth, Caller};
@@ -119,6 +119,7 @@ fn read_input(claimed: &Claim, request: &Request<'_>) -> Result<Value, ApiError>
     if style::refuses_unknown_parameters(service)
         && let Some(name) = decode_query::unknown_parameter(operation.input, &claimed.form)
     {
+        let name: String = name.chars().take(QUOTED_CHARACTERS_MAX).collect();
         return Err(ApiError::sender("UnknownParameter", format!("The parameter {name} is not recognized")));
     }
     let input = decode(claimed, request).map_err(|error| style::malformed(service, protocol, &error))?;

@@ -1,7 +1,7 @@
 //! `gantry server` and `gantry down`.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{Failure, StateDirArgument};
-use crate::config::{LogFormat, RawServerConfig, ServerConfig, defaults};
+use crate::config::{ConfigError, LogFormat, RawServerConfig, ServerConfig, defaults};
 use crate::credentials::Credentials;
 use crate::descriptors::handoff::Taken;
 use crate::hosts::Block;
@@ -96,7 +96,15 @@ pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
         log_format: arguments.log_format,
         log_filter: arguments.log_filter,
     })
-    .map_err(|error| Failure::new("preparing the server", error, "see `gantry server --help`"))?;
+    .map_err(|error| {
+        let next = match &error {
+            ConfigError::MakeStateDir { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                "start it as root (sudo), which containers need too, or name a directory of your own with --state-dir"
+            }
+            _ => "see `gantry server --help`",
+        };
+        Failure::new("preparing the server", error, next)
+    })?;
     let layout = config.layout();
     crate::logging::start("server", config.log_format, &config.log_filter)
         .map_err(|error| Failure::new("starting the log", error, "see `gantry server --help`"))?;

@@ -34,8 +34,11 @@ static MODELS: gantry_wire::Services = gantry_wire::Services::new(gantry_api::SE
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
-    /// Bodies of all requests together; who comes later waits.
+    /// Bodies of all requests together that are larger than `body_free_bytes`; who comes later waits.
     pub(crate) bodies_kib_max: u32,
+    /// A body up to here needs no such room, its connection has it: so bodies that are promised and do not come, which need no
+    /// signature, keep no usual call waiting.
+    pub(crate) body_free_bytes: usize,
     /// Names and values of a request's headers; and how many there are.
     pub(crate) head_bytes_max: usize,
     pub(crate) headers_max: usize,
@@ -53,6 +56,7 @@ impl Default for Limits {
         Self {
             connections_max: 1_024,
             bodies_kib_max: 64 << 10,
+            body_free_bytes: 64 << 10,
             head_bytes_max: 64 << 10,
             headers_max: 200,
             head_wait_max: Duration::from_secs(75),
@@ -243,24 +247,27 @@ fn is_too_large(limits: &Limits, head: &http::request::Parts) -> bool {
     bytes > limits.head_bytes_max || head.headers.len() > limits.headers_max
 }
 
-/// Reads at most one byte more than any request may have: the wire then says that it is too large. The permit is room in
-/// memory, given back when it is dropped.
+/// Reads at most one byte more than any request may have: the wire then says that it is too large. The permit of a large body is
+/// room in memory, taken when it has become large and given back when it is dropped.
 async fn read_body(
     api: &Api,
     mut body: Incoming,
-) -> Result<(Bytes, tokio::sync::OwnedSemaphorePermit), Refusal> {
+) -> Result<(Bytes, Option<tokio::sync::OwnedSemaphorePermit>), Refusal> {
     use hyper::body::Body as _;
     let bytes_max = BODY_BYTES_MAX + 1;
     let expected = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let kib = expected.unwrap_or(bytes_max).min(bytes_max).div_ceil(1024);
     let kib = u32::try_from(kib).unwrap_or(api.limits.bodies_kib_max).min(api.limits.bodies_kib_max);
     let read = async {
-        let room = api.bodies.clone().acquire_many_owned(kib).await.map_err(|_| Refusal::BrokenBody)?;
+        let mut room = None;
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Refusal::BrokenBody)?.into_data() else { continue };
-            let room = bytes_max - whole.len();
-            whole.extend_from_slice(&data[..data.len().min(room)]);
+            if room.is_none() && whole.len() + data.len() > api.limits.body_free_bytes {
+                let all = api.bodies.clone().acquire_many_owned(kib).await;
+                room = Some(all.map_err(|_| Refusal::BrokenBody)?);
+            }
+            whole.extend_from_slice(&data[..data.len().min(bytes_max - whole.len())]);
             if whole.len() == bytes_max {
                 break;
             }

@@ -158,6 +158,36 @@ async fn a_body_that_never_ends_or_is_too_large_is_refused_in_time() {
     endpoint.expect(&json("ListClusters", &large), 413, &["RequestEntityTooLarge"]).await;
 }
 
+/// The head of a call whose body of so many bytes does not come, but for `sent` of them.
+async fn promise(endpoint: &Endpoint, length: usize, sent: usize) -> TcpStream {
+    let request = json("ListClusters", &"a".repeat(length));
+    let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
+    stream.write_all(&request[..request.len() - length + sent]).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_no_usual_call_waiting() {
+    // Beyond LIMIT, in which each answer must have come: who waited for another's body would fail.
+    let limits =
+        Limits { bodies_kib_max: 16, body_free_bytes: 1024, body_wait_max: 3 * LIMIT, ..Limits::default() };
+    let endpoint = start(AuthMode::AcceptAny, limits.clone()).await;
+    let mut promised = Vec::new();
+    for _ in 0..20 {
+        promised.push(promise(&endpoint, 16 << 10, 10).await);
+        promised.push(promise(&endpoint, 16 << 10, 4096).await);
+    }
+    endpoint.expect_life().await;
+
+    // A large one waits for the large one before it, and no longer than that one is given.
+    let limits = Limits { body_wait_max: Duration::from_millis(200), ..limits };
+    let endpoint = start(AuthMode::AcceptAny, limits).await;
+    let mut first = promise(&endpoint, 16 << 10, 4096).await;
+    let answer = timeout(LIMIT, read_answer(&mut first)).await.unwrap();
+    assert!(answer.contains("RequestTimeout"), "{answer}");
+    endpoint.expect(&json("ListClusters", &"a".repeat(8192)), 400, &["SerializationException"]).await;
+}
+
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused_in_words() {
     let limits = Limits { head_bytes_max: 4096, headers_max: 20, ..Limits::default() };

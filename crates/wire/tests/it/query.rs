@@ -155,6 +155,8 @@ fn what_is_not_of_its_shape_is_refused_in_the_services_way() {
         assert!(body.contains(&format!("<Code>{code}</Code><Message>{message}</Message>")), "{body}");
         assert_eq!(answer.status, 400);
     }
+    // A name may be as long as a body: the answer is not.
+    assert!(ec2(&format!("{}=x", "n".repeat(100_000))).refused().body.len() < 2_000);
     // Other services pass over what they do not know.
     assert_eq!(query("Nope=x").input(), Value::map());
 }
