@@ -150,8 +150,36 @@ def test_output_becomes_log_events_with_their_own_time(server, ecs, network):
     event = wait_for(events, "the line is kept")[0]
     assert event["message"] == "hello log"
     assert 0 <= event["ingestionTime"] - event["timestamp"] < 60_000
-    tailed = server.aws("logs", "tail", "/lines", "--since", "1h", "--format", "short")
-    assert "hello log" in tailed
+    # What `aws logs tail` of the AWS CLI version 2 asks (version 1 has no such command): pages of FilterLogEvents by time.
+    found = logs.filter_log_events(logGroupName="/lines", startTime=event["timestamp"] - 1000, interleaved=True)
+    assert [(each["message"], each["logStreamName"]) for each in found["events"]] == [("hello log", stream)]
+    assert found["events"][0]["eventId"]
+    listed = server.aws("logs", "filter-log-events", "--log-group-name", "/lines", "--filter-pattern", "hello")
+    assert [each["message"] for each in listed["events"]] == ["hello log"]
+
+
+def test_lines_can_be_followed_while_they_are_written(server, ecs, network):
+    logs = server.client("logs")
+    logs.create_log_group(logGroupName="/ticks")
+    configuration = {
+        "logDriver": "awslogs",
+        "options": {"awslogs-group": "/ticks", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p"},
+    }
+    arn = run(ecs, network, register(ecs, "ticks", "tick", "50", logConfiguration=configuration))
+    seen = {}
+
+    def follow():
+        start = max((each["timestamp"] for each in seen.values()), default=0)
+        for each in logs.filter_log_events(logGroupName="/ticks", startTime=start, interleaved=True)["events"]:
+            seen[each["eventId"]] = each
+        return len(seen) >= 20
+
+    wait_for(follow, "twenty lines arrive as they are written")
+    lines = [each["message"] for each in sorted(seen.values(), key=lambda each: each["timestamp"])]
+    assert lines[:20] == [f"tick {number}" for number in range(20)]
+    delays = [each["ingestionTime"] - each["timestamp"] for each in seen.values()]
+    assert max(delays) < 5_000, "lines are delivered live"
+    ecs.stop_task(cluster=CLUSTER, task=arn)
 
 
 def test_tasks_reach_each_other_by_address_and_names_by_dns(ecs, network):
