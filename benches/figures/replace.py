@@ -25,7 +25,7 @@ class Askers:
     def __init__(self, host):
         self.address = socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM)[0][4]
         self.request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
-        self.first_answers, self.requests, self.failures = {}, 0, 0
+        self.first_answers, self.requests, self.failures = {}, 0, []
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(CLIENTS)]
 
@@ -45,26 +45,29 @@ class Askers:
 
     def _ask(self):
         while not self._stop.wait(PAUSE_SECONDS):
-            name = self._answer()
+            name, error = self._answer()
             now = time.monotonic()
             with self._lock:
                 self.requests += 1
-                self.failures += name is None
-                if name is not None:
+                if error:
+                    self.failures.append(error)
+                else:
                     self.first_answers.setdefault(name, now)
 
     def _answer(self):
-        """The name of the task that answered with 200, or None."""
+        """The name of the task that answered with 200, and what went wrong."""
         try:
             with socket.create_connection(self.address, timeout=TIMEOUT_SECONDS) as connection:
                 connection.sendall(self.request)
                 answer = b""
                 while part := connection.recv(4096):
                     answer += part
-        except OSError:
-            return None
+        except OSError as error:
+            return None, repr(error)
         head, _, body = answer.partition(b"\r\n\r\n")
-        return body.decode().strip() if head.startswith(b"HTTP/1.1 200 ") and body.startswith(b"hello from ") else None
+        if head.startswith(b"HTTP/1.1 200 ") and body.startswith(b"hello from "):
+            return body.decode().strip(), None
+        return None, answer[:40].split(b"\r\n")[0].decode(errors="replace") or "no answer"
 
 
 def measure(times):
@@ -84,5 +87,5 @@ def measure(times):
     figure.times("from the kill to the replacement's first answer", spans, {"p99": 500})
     figure.row("the slowest", round(max(spans) * 1000, 2), "ms")
     figure.row("requests", askers.requests)
-    figure.row("requests that failed", askers.failures, note="in flight in a killed container")
+    figure.row("requests that failed", len(askers.failures), note=", ".join(sorted(set(askers.failures))[:3]))
     return figure.finish(milliseconds=[round(span * 1000, 3) for span in spans])

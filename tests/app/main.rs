@@ -158,6 +158,8 @@ impl Drop for InFlight {
 }
 
 fn talk(stream: TcpStream) -> std::io::Result<()> {
+    // Head and body are two writes: the second would wait for a delayed acknowledgement of the first.
+    stream.set_nodelay(true)?;
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
