@@ -1,0 +1,78 @@
+//! What every commit keeps to, whoever makes it.
+
+use gantry_domain::elb::{LoadBalancer, Target};
+use gantry_domain::network::NetworkInterface;
+use gantry_domain::task::{DesiredStatus, Task, TaskStatus};
+use gantry_domain::{Action, Change, Record};
+
+use crate::world::World;
+
+impl World {
+    /// Looks at a commit's changes, and makes them in the ledger.
+    pub(crate) fn watch_commit(
+        &mut self,
+        changes: &[Change],
+        apply: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) {
+        for change in changes {
+            let Action::Put(record) = &change.action else { continue };
+            let broken = match record {
+                Record::Task(task) => self.watch_task(task),
+                Record::Target(target) => {
+                    self.watch_target(target);
+                    None
+                }
+                Record::NetworkInterface(interface) => self.watch_interface(interface),
+                _ => None,
+            };
+            if let Some((invariant, what)) = broken {
+                self.violate(invariant, what);
+            }
+        }
+        if let Err(text) = apply(self) {
+            self.violate("the store counts its revisions", text);
+        }
+    }
+
+    /// A task's life goes one way.
+    fn watch_task(&mut self, task: &Task) -> Option<(&'static str, String)> {
+        let before = self.ledger.view.get::<Task>(&gantry_domain::Stored::key(task))?;
+        let went_back = task.last_status < before.last_status
+            || (before.desired_status == DesiredStatus::Stopped && task.desired_status == DesiredStatus::Running)
+            || (before.accounted && !task.accounted);
+        if before.last_status < TaskStatus::Running && task.last_status == TaskStatus::Running {
+            self.watched.tasks_ran += 1;
+        }
+        went_back.then(|| {
+            let what = format!(
+                "task {}: {} -> {} became {} -> {}",
+                task.id, before.last_status, before.desired_status, task.last_status, task.desired_status
+            );
+            ("a task's life goes one way", what)
+        })
+    }
+
+    fn watch_target(&mut self, target: &Target) {
+        let now = self.agenda.now();
+        if let Some(task) = &target.task {
+            self.watched.task_of.insert(target.registration.clone(), task.clone());
+        }
+        if target.draining_since.is_some() {
+            self.watched.draining_at.entry(target.registration.clone()).or_insert(now);
+        }
+    }
+
+    fn watch_interface(&self, interface: &NetworkInterface) -> Option<(&'static str, String)> {
+        const RULE: &str = "an address has one owner in its VPC";
+        let view = &self.ledger.view;
+        let other = view
+            .interfaces_of_subnet(&interface.subnet)
+            .find(|(address, other)| *address == interface.address && other.id != interface.id);
+        if let Some((address, other)) = other {
+            return Some((RULE, format!("{address} of {} is given to {}", other.id, interface.id)));
+        }
+        let balancers = view.scan::<LoadBalancer>("").flat_map(|balancer| &balancer.value().subnets);
+        let own = balancers.into_iter().find(|own| own.address == interface.address)?;
+        Some((RULE, format!("{} of the load balancer is given to {}", own.address, interface.id)))
+    }
+}

@@ -1,0 +1,30 @@
+//! The rules. Each is looked at where it could be broken, by what the world knows and no decider was asked for.
+
+mod commits;
+mod limits;
+mod settled;
+mod stops;
+mod tasks;
+
+use std::collections::BTreeMap;
+
+use gantry_domain::Key;
+use gantry_types::{RegistrationId, TaskId};
+
+use crate::agenda::At;
+use crate::happening::ContainerRef;
+
+/// What the rules remember.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// How often the program of each container was begun.
+    runs: BTreeMap<ContainerRef, u32>,
+    /// When each target was told to drain.
+    draining_at: BTreeMap<RegistrationId, At>,
+    /// Whose target a registration is.
+    task_of: BTreeMap<RegistrationId, TaskId>,
+    /// Healthy tasks that the commit that is being looked at stops, by their services.
+    stopped: Vec<(Key, usize)>,
+    /// Tasks that became RUNNING.
+    pub(crate) tasks_ran: u64,
+}
