@@ -148,17 +148,23 @@ impl Connection {
 
     async fn serve_one(&mut self, head_length: usize) -> Next {
         match decide(self, head_length) {
-            Decision::Answer { response, to_head, keep, body } => {
+            Decision::Answer { response, to_head, keep, client_closes, body } => {
                 let mut body = RequestBody::new(body, None);
                 let keep = keep && self.discard(&mut body).await;
                 match self.answer(&response, to_head, keep).await {
-                    Next::Linger if body.is_whole() => Next::Close,
+                    Next::Linger if body.is_whole() => self.close_behind(client_closes),
                     next => next,
                 }
             }
             Decision::Forward(plan) => self.forward(*plan).await,
             Decision::Close => Next::Drop,
         }
+    }
+
+    /// How the connection ends behind a response when the request was read to its end. Closing a socket with bytes unread
+    /// resets it, and that may take the response away: only a client that has said that it sends no more is trusted.
+    pub(crate) fn close_behind(&self, client_closes: bool) -> Next {
+        if client_closes && self.buffer.is_empty() { Next::Close } else { Next::Linger }
     }
 
     /// Waits for a whole head. An idle connection holds no buffer.

@@ -18,6 +18,8 @@ pub(crate) enum Decision {
         response: OwnResponse,
         to_head: bool,
         keep: bool,
+        /// The client has said that this is its last request.
+        client_closes: bool,
         body: Body,
     },
     Forward(Box<Plan>),
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     /// Neither connection is used again.
     pub(crate) ambiguous: bool,
     pub(crate) keep: bool,
+    /// The client has said that this is its last request.
+    pub(crate) client_closes: bool,
     pub(crate) expects_continue: bool,
 }
 
@@ -86,8 +90,9 @@ fn decide_on(connection: &mut Connection, bytes: &[u8]) -> Decision {
         return refuse(connection, 405);
     }
     let ambiguous = attributes.desync.closes(class);
+    let client_closes = !head.keeps_alive();
     let keep = !ambiguous
-        && head.keeps_alive()
+        && !client_closes
         && !shard.shared.stop.has_begun()
         && connection.opened_at.elapsed() < attributes.client_keep_alive;
 
@@ -106,6 +111,7 @@ fn decide_on(connection: &mut Connection, bytes: &[u8]) -> Decision {
         response,
         to_head: head.method == b"HEAD",
         keep,
+        client_closes,
         body: head.body,
     };
     let (now, random) = (shard.shared.clock.now(), shard.with_random(|random| random.next()));
@@ -163,6 +169,7 @@ fn decide_on(connection: &mut Connection, bytes: &[u8]) -> Decision {
                 upgrade,
                 ambiguous,
                 keep,
+                client_closes,
                 expects_continue: head.expects_continue() && head.body != Body::None,
             }))
         }
@@ -172,7 +179,8 @@ fn decide_on(connection: &mut Connection, bytes: &[u8]) -> Decision {
 /// A code that ends the connection: what follows the head may be anything.
 fn refuse(connection: &Connection, status: u16) -> Decision {
     connection.count_own(status);
-    Decision::Answer { response: OwnResponse::page(status), to_head: false, keep: false, body: Body::None }
+    let response = OwnResponse::page(status);
+    Decision::Answer { response, to_head: false, keep: false, client_closes: false, body: Body::None }
 }
 
 /// On a shared address a client is judged when it is known whom it wants; elsewhere it was judged at accept.

@@ -40,85 +40,105 @@ struct Attempts {
     /// A connection from the pool was stale: only new ones from here on.
     fresh: bool,
     hold_deadline: Option<Instant>,
+    counted: bool,
+}
+
+impl Attempts {
+    fn new() -> Self {
+        Self {
+            tried: Vec::new(),
+            last_code: 502,
+            replays: 0,
+            fresh: false,
+            hold_deadline: None,
+            counted: false,
+        }
+    }
 }
 
 impl Connection {
+    /// Serves a request from a target, or says why not.
     pub(crate) async fn forward(&mut self, mut plan: Plan) -> Next {
-        let limits = &self.shard.shared.limits;
-        let copy_bytes_max = plan.idempotent.then_some(limits.replay_body_bytes_max);
+        let copy_bytes_max = plan.idempotent.then_some(self.shard.shared.limits.replay_body_bytes_max);
         let mut body = RequestBody::new(plan.body, copy_bytes_max);
         if plan.expects_continue && !self.say_continue().await {
             return Next::Drop;
         }
-        let mut attempts =
-            Attempts { tried: Vec::new(), last_code: 502, replays: 0, fresh: false, hold_deadline: None };
         let mut target_buffer = self.shard.spare.take();
-        let unserved = loop {
-            let (place, outbound) = match self.choose(&mut plan, &mut attempts).await {
-                Ok(chosen) => chosen,
-                Err(unserved) => break unserved,
-            };
-            let (mut stream, pooled) = match self.reach(&plan, &place, &outbound, &mut attempts).await {
-                Some(reached) => reached,
-                None if attempts.last_code == 504
-                    && plan.group.others(&attempts.tried, place.target()) == 0 =>
-                {
-                    break Unserved::Code(504);
-                }
-                None => continue,
-            };
-            self.count_request(&plan, &place);
-            let exchanged = self.exchange(&plan, &mut body, &mut stream, &mut target_buffer, &place).await;
-            match exchanged {
-                Exchanged::Whole(answered) => {
-                    self.count_answer(&plan, &place, &answered);
-                    if answered.target_reusable && !plan.ambiguous {
-                        let limits = &self.shard.shared.limits;
-                        place.target().keep_idle(self.shard.index, stream, limits.pool_connections_max);
-                    }
-                    self.shard.spare.give(target_buffer);
-                    return match answered {
-                        Answered { client_reusable: true, .. } => Next::Keep,
-                        Answered { request_whole: true, .. } => Next::Close,
-                        Answered { .. } => Next::Linger,
-                    };
-                }
-                Exchanged::Upgraded(answered) => {
-                    self.count_answer(&plan, &place, &answered);
-                    self.tunnel(&mut stream, &mut target_buffer, &place).await;
-                    return Next::Drop;
-                }
-                Exchanged::Broken(answered) => {
-                    self.count_answer(&plan, &place, &answered);
-                    return Next::Drop;
-                }
-                Exchanged::Failed(code) => break Unserved::Code(code),
-                Exchanged::ClientGone => break Unserved::ClientGone,
-                Exchanged::Lost { written, reset } => {
-                    if reset && !pooled {
-                        self.count_connection_error(&plan, &place);
-                        place.target().refuse();
-                    }
-                    if !self.may_send_again(&plan, &body, written, &mut attempts) {
-                        break Unserved::Code(502);
-                    }
-                    attempts.fresh |= pooled;
-                    plan.group.runtime.counters.at(self.shard.index).replayed.add(1);
-                }
-            }
-        };
+        let served = self.try_targets(&mut plan, &mut body, &mut target_buffer).await;
         self.shard.spare.give(target_buffer);
-        match unserved {
-            Unserved::ClientGone => {
+        if let Some(listener) = &self.listener {
+            listener.balancer.counters.at(self.shard.index).received_bytes.add(body.taken_bytes());
+        }
+        match served {
+            Ok(next) => next,
+            Err(Unserved::ClientGone) => {
                 self.count_own(460);
                 Next::Drop
             }
-            Unserved::Code(code) => {
+            Err(Unserved::Code(code)) => {
                 self.count_own(code);
                 let keep = plan.keep && plan.body == Body::None && code != 408;
                 match self.answer(&OwnResponse::page(code), plan.to_head, keep).await {
-                    Next::Linger if plan.body == Body::None => Next::Close,
+                    Next::Linger if plan.body == Body::None => self.close_behind(plan.client_closes),
                     next => next,
+                }
+            }
+        }
+    }
+
+    /// Goes from target to target until one has answered, or nothing is left to try.
+    async fn try_targets(
+        &mut self,
+        plan: &mut Plan,
+        body: &mut RequestBody,
+        target_buffer: &mut Buffer,
+    ) -> Result<Next, Unserved> {
+        let mut attempts = Attempts::new();
+        loop {
+            let (place, outbound) = self.choose(plan, &mut attempts).await?;
+            self.count_request(plan, &place, &mut attempts);
+            let Some((mut stream, pooled)) = self.reach(plan, &place, &outbound, &mut attempts).await else {
+                if attempts.last_code == 504 && plan.group.others(&attempts.tried, place.target()) == 0 {
+                    return Err(Unserved::Code(504));
+                }
+                continue;
+            };
+            match self.exchange(plan, body, &mut stream, target_buffer, &place).await {
+                Exchanged::Whole(answered) => {
+                    self.count_answer(plan, &place, &answered);
+                    if answered.target_reusable && !plan.ambiguous {
+                        let connections_max = self.shard.shared.limits.pool_connections_max;
+                        place.target().keep_idle(self.shard.index, stream, connections_max);
+                    }
+                    return Ok(match answered {
+                        Answered { client_reusable: true, .. } => Next::Keep,
+                        Answered { request_whole: true, .. } => self.close_behind(plan.client_closes),
+                        Answered { .. } => Next::Linger,
+                    });
+                }
+                Exchanged::Upgraded(answered) => {
+                    self.count_answer(plan, &place, &answered);
+                    self.tunnel(&mut stream, target_buffer, &place).await;
+                    return Ok(Next::Drop);
+                }
+                Exchanged::Broken(answered) => {
+                    self.count_answer(plan, &place, &answered);
+                    return Ok(Next::Drop);
+                }
+                Exchanged::Failed(code) => return Err(Unserved::Code(code)),
+                Exchanged::ClientGone => return Err(Unserved::ClientGone),
+                Exchanged::Lost { written, reset } => {
+                    // A reset of an idle connection is no news of its target; a new one's is.
+                    if reset && !pooled {
+                        self.count_connection_error(plan, &place);
+                        place.target().refuse();
+                    }
+                    if !self.may_send_again(plan, body, written, &mut attempts) {
+                        return Err(Unserved::Code(502));
+                    }
+                    attempts.fresh |= pooled;
+                    plan.group.runtime.counters.at(self.shard.index).replayed.add(1);
                 }
             }
         }
@@ -304,10 +324,14 @@ impl Connection {
         }
     }
 
-    fn count_request(&self, plan: &Plan, place: &InFlight) {
+    /// A request counts once, however many targets see it.
+    fn count_request(&self, plan: &Plan, place: &InFlight, attempts: &mut Attempts) {
         let index = self.shard.index;
-        plan.group.runtime.counters.at(index).requests.add(1);
         place.target().counters.at(index).requests.add(1);
+        if std::mem::replace(&mut attempts.counted, true) {
+            return;
+        }
+        plan.group.runtime.counters.at(index).requests.add(1);
         if let Some(listener) = &self.listener {
             listener.balancer.counters.at(index).requests.add(1);
         }

@@ -91,9 +91,10 @@ pub fn run(config: &Config, store: Box<dyn SocketStore>, commands: Commands) -> 
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     let shards = config.shards.max(1);
+    let limits = within_descriptors(config.limits.clone());
     let shared = runtime.block_on(async {
         Arc::new(Shared {
-            limits: config.limits.clone(),
+            limits,
             sockets: Sockets::new(config.network.clone()),
             table: ArcSwap::from_pointee(Table::default()),
             clock: Clock::start(),
@@ -121,6 +122,36 @@ pub fn run(config: &Config, store: Box<dyn SocketStore>, commands: Commands) -> 
         runtime.block_on(Shell::new(config, store, shared, orders).run(commands));
         Ok(())
     })
+}
+
+/// Descriptors for everything that is no client's connection: listening sockets, probes, idle connections, files.
+const OTHER_DESCRIPTORS: u64 = 1024;
+
+/// A request holds two descriptors. Asks the kernel for as many as the connections need, and where it does not give them, takes
+/// fewer connections: better to let a client wait than to accept it and have no way to a target.
+fn within_descriptors(limits: Limits) -> Limits {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = 2 * limits.connections_max as u64 + OTHER_DESCRIPTORS;
+    let now = getrlimit(Resource::Nofile);
+    let enough = |current: Option<u64>| current.is_none_or(|current| current >= wanted);
+    if enough(now.current) {
+        return limits;
+    }
+    let current = Some(now.maximum.map_or(wanted, |maximum| wanted.min(maximum)));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current, maximum: now.maximum });
+    let current = if raised.is_ok() { current } else { now.current };
+    if enough(current) {
+        return limits;
+    }
+    let connections_max =
+        current.map_or(0, |current| current.saturating_sub(OTHER_DESCRIPTORS.min(current / 2)) / 2);
+    let connections_max =
+        usize::try_from(connections_max).unwrap_or(usize::MAX).clamp(1, limits.connections_max);
+    tracing::warn!(
+        connections_max,
+        "fewer connections at the same time than wanted: the limit of open files is too low"
+    );
+    Limits { connections_max, ..limits }
 }
 
 struct Shell<'a> {

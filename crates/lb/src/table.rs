@@ -219,7 +219,9 @@ impl GroupTable {
             targets.push(TargetEntry { runtime, outbound, slow_start_from: target.slow_start_from() });
             standings.push(target.standing());
         }
-        let starting = |standing: &Standing| standing.state == TargetHealthState::Initial;
+        let starting = |standing: &Standing| {
+            matches!(standing.state, TargetHealthState::Initial | TargetHealthState::Unused)
+        };
         Self {
             runtime: registry.group(&config.group.arn),
             algorithm: Algorithm::of(&config.group),

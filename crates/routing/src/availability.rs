@@ -68,34 +68,34 @@ mod tests {
 
     use super::*;
 
-    fn check(states: &[(TargetHealthState, bool)], promised: bool, expected: Availability) {
+    fn check(states: &[(TargetHealthState, bool)], promised: bool, expected: &Availability) {
         let targets: Vec<Standing> =
             states.iter().map(|(state, refused)| Standing { state: *state, refused: *refused }).collect();
-        assert_eq!(availability(&targets, promised), expected, "{states:?}, promised {promised}");
+        assert_eq!(&availability(&targets, promised), expected, "{states:?}, promised {promised}");
     }
 
     #[test]
     fn requests_are_served_held_or_refused() {
         use Availability::{FailOpen, Hold, NoTargets, Serve};
-        check(&[], false, NoTargets);
-        check(&[], true, Hold);
-        check(&[(Draining, false)], false, NoTargets);
-        check(&[(Draining, false)], true, Hold);
-        check(&[(Initial, false)], false, Hold);
-        check(&[(Initial, false), (Unhealthy, false)], false, Hold);
-        check(&[(Unhealthy, false)], false, FailOpen(vec![0]));
-        check(&[(Unhealthy, false)], true, Hold);
-        check(&[(Unhealthy, false), (Healthy, false), (Initial, false)], true, Serve(vec![1]));
-        check(&[(Unavailable, false), (Healthy, false)], false, Serve(vec![0, 1]));
+        check(&[], false, &NoTargets);
+        check(&[], true, &Hold);
+        check(&[(Draining, false)], false, &NoTargets);
+        check(&[(Draining, false)], true, &Hold);
+        check(&[(Initial, false)], false, &Hold);
+        check(&[(Initial, false), (Unhealthy, false)], false, &Hold);
+        check(&[(Unhealthy, false)], false, &FailOpen(vec![0]));
+        check(&[(Unhealthy, false)], true, &Hold);
+        check(&[(Unhealthy, false), (Healthy, false), (Initial, false)], true, &Serve(vec![1]));
+        check(&[(Unavailable, false), (Healthy, false)], false, &Serve(vec![0, 1]));
     }
 
     #[test]
     fn a_refused_target_is_out_of_choice_while_there_is_another_hope() {
         use Availability::{FailOpen, Hold, Serve};
-        check(&[(Healthy, true), (Healthy, false)], false, Serve(vec![1]));
-        check(&[(Healthy, true)], true, Hold);
-        check(&[(Healthy, true), (Initial, false)], false, Hold);
-        check(&[(Healthy, true), (Unhealthy, false)], false, FailOpen(vec![0, 1]));
-        check(&[(Draining, true), (Healthy, true)], false, FailOpen(vec![1]));
+        check(&[(Healthy, true), (Healthy, false)], false, &Serve(vec![1]));
+        check(&[(Healthy, true)], true, &Hold);
+        check(&[(Healthy, true), (Initial, false)], false, &Hold);
+        check(&[(Healthy, true), (Unhealthy, false)], false, &FailOpen(vec![0, 1]));
+        check(&[(Draining, true), (Healthy, true)], false, &FailOpen(vec![1]));
     }
 }

@@ -245,9 +245,9 @@ impl TargetHealthMachine {
                 self.schedule.end();
                 // Any answer at all shows that it is back.
                 if matches!(result, ProbeResult::Status(_)) {
-                    self.came_back()
+                    self.came_back();
                 } else {
-                    self.ask_again(now)
+                    self.ask_again(now);
                 }
                 State::Unchecked
             }

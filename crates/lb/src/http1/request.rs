@@ -196,7 +196,10 @@ fn request_line<'b>(
     Ok((method, target, version))
 }
 
-fn split_target(target: &[u8]) -> Result<(TargetForm<'_>, &[u8], Option<&[u8]>), Malformed> {
+/// A target's form, path and query.
+type TargetParts<'b> = (TargetForm<'b>, &'b [u8], Option<&'b [u8]>);
+
+fn split_target(target: &[u8]) -> Result<TargetParts<'_>, Malformed> {
     let (form, rest) = match target {
         b"*" => return Ok((TargetForm::Asterisk, target, None)),
         [b'/', ..] => (TargetForm::Origin, target),

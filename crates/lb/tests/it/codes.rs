@@ -7,7 +7,7 @@ use gantry_link::FromLb;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use crate::support::{Client, Plan, Upstream, World, group, ingress, ok, own_address, read_head, soon};
+use crate::support::{Client, Plan, Upstream, World, group, ingress, ok, read_head, soon};
 
 /// Sends bytes on a connection of their own; the code must come back, and the connection must end or stay.
 async fn check(world: &World, request: &[u8], status: u16, stays: bool) {
@@ -191,19 +191,7 @@ async fn a_target_that_does_not_answer() {
 
 #[tokio::test]
 async fn a_target_that_does_not_even_connect() {
-    // A listening socket whose backlog is full answers no SYN.
-    let address = own_address();
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&std::net::SocketAddr::from((address, 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let full = socket.local_addr().unwrap().as_socket_ipv4().unwrap();
-    let mut fillers = Vec::new();
-    for _ in 0..4 {
-        let filler =
-            tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(full)).await;
-        fillers.push(filler);
-    }
-    assert!(fillers.last().unwrap().is_err(), "the backlog is full");
+    let (full, _fillers) = crate::support::full_backlog().await;
     let upstream = Upstream::saying("fine").await;
     let mut stuck = upstream.record("g", 0);
     (stuck.address, stuck.port) = (*full.ip(), full.port());

@@ -58,6 +58,36 @@ async fn a_request_that_may_have_done_something_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_target_has_closed_is_not_used() {
+    let closed = Arc::new(Notify::new());
+    let signal = closed.clone();
+    let upstream = Upstream::start(move |mut stream, requests| {
+        let signal = signal.clone();
+        async move {
+            let mut buffer = Vec::new();
+            let Some(request) = read_request(&mut stream, &mut buffer).await else { return };
+            let probe = request.path() == "/health";
+            stream.write_all(&ok("fine")).await.unwrap();
+            if !probe {
+                requests.lock().unwrap().push(request);
+                drop(stream);
+                signal.notify_one();
+            }
+        }
+    })
+    .await;
+    let world = World::with_targets(Plan::default(), &[&upstream]).await;
+    let mut client = world.connect().await;
+    for _ in 0..10 {
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await;
+        assert_eq!(client.response().await.status, 200);
+        soon("the connection's end", closed.notified()).await;
+    }
+    assert_eq!(upstream.seen().len(), 10);
+    assert_eq!(world.snapshot().groups[0].sums.replayed, 0);
+}
+
+#[tokio::test]
 async fn a_request_that_kills_targets_is_not_given_to_all() {
     let upstream = Upstream::start(|mut stream, requests| async move {
         let mut buffer = Vec::new();
@@ -72,6 +102,13 @@ async fn a_request_that_kills_targets_is_not_given_to_all() {
     let world = World::with_targets(Plan::default(), &[&upstream]).await;
     assert_eq!(world.get("/deadly").await.status, 502);
     assert_eq!(upstream.seen().len(), 1 + Limits::default().replays_max as usize);
+    let snapshot = world.snapshot();
+    assert_eq!(
+        (snapshot.groups[0].sums.requests, snapshot.load_balancers[0].1.requests),
+        (1, 1),
+        "it is one request"
+    );
+    assert_eq!(snapshot.targets[0].sums.requests, 3);
 }
 
 #[tokio::test]
@@ -92,6 +129,23 @@ async fn a_dead_target_is_passed_over_and_found_again() {
     })
     .await;
     soon("the target's return", async { while world.get("/").await.text() != "again" {} }).await;
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_connect_is_passed_over() {
+    // A listening socket whose backlog is full answers no SYN.
+    let (full, _filler) = crate::support::full_backlog().await;
+    let alive = Upstream::saying("alive").await;
+    let mut stuck = alive.record("g", 0);
+    (stuck.address, stuck.port) = (*full.ip(), full.port());
+    let mut config = group("g", vec![stuck, alive.record("g", 1)]);
+    config.group.health_check.enabled = false;
+    let limits = Limits { connect_patience: Duration::from_millis(100), ..Limits::default() };
+    let world = World::start(Plan { limits, ..Plan::default() }, vec![config]).await;
+    for _ in 0..10 {
+        assert_eq!(world.get("/").await.text(), "alive");
+    }
+    assert_eq!(world.snapshot().groups[0].sums.connection_errors, 1);
 }
 
 #[tokio::test]

@@ -52,6 +52,11 @@ pub(crate) struct Plan {
     pub(crate) shards: usize,
     pub(crate) state: tempfile::TempDir,
     pub(crate) store: Kept,
+    pub(crate) shared_address: Option<Ipv4Addr>,
+    pub(crate) network: Network,
+    pub(crate) vpc: String,
+    /// The load balancer's address inside its VPC.
+    pub(crate) inside: Ipv4Addr,
 }
 
 impl Default for Plan {
@@ -66,6 +71,10 @@ impl Default for Plan {
             shards: 2,
             state: tempfile::tempdir().expect("a directory can be made"),
             store: Kept::default(),
+            shared_address: None,
+            network: Network::Machine,
+            vpc: "vpc-1".to_owned(),
+            inside: own_address(),
         }
     }
 }
@@ -199,8 +208,8 @@ fn start_balancer(plan: &Plan, control: &Control) -> (Handle, std::thread::JoinH
         id: "lb-1".into(),
         version: "test".to_owned(),
         shards: plan.shards,
-        network: Network::Machine,
-        shared_address: None,
+        network: plan.network.clone(),
+        shared_address: plan.shared_address,
         state_directory: Some(plan.state.path().to_owned()),
         control_socket: control.path.clone(),
         limits: plan.limits.clone(),
@@ -246,6 +255,28 @@ impl Control {
     pub(crate) fn set_group(&self, group: TargetGroupConfig) {
         let mut state = self.state.lock().expect("no panic");
         state.insert(group.group.arn.to_string(), ToLb::TargetGroup(Box::new(group)));
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Has another load balancer, like the first one, that forwards to the group.
+    pub(crate) fn add_load_balancer(&self, name: &str, group: &str, address: Ipv4Addr) {
+        let mut state = self.state.lock().expect("no panic");
+        let Some(ToLb::LoadBalancer(first)) = state.get("a") else {
+            unreachable!("it was there from the start")
+        };
+        let mut config = first.as_ref().clone();
+        let balancer = &mut config.load_balancer;
+        balancer.arn = elb(&format!("loadbalancer/app/{name}/1"));
+        balancer.dns_name = format!("{name}.elb.localhost");
+        balancer.outside_address = Some(address);
+        balancer.subnets[0].address = own_address();
+        let listener = &mut config.listeners[0].listener;
+        listener.arn = elb(&format!("listener/app/{name}/1/1"));
+        let target_groups =
+            vec![WeightedTargetGroup { target_group: elb(&format!("targetgroup/{group}/1")), weight: 1 }];
+        listener.default_actions = vec![RuleAction::Forward(Forward { target_groups, stickiness: None })];
+        state.insert(name.to_owned(), ToLb::LoadBalancer(Box::new(config)));
         drop(state);
         self.changed.notify_waiters();
     }
@@ -364,11 +395,11 @@ fn load_balancer(plan: &Plan, groups: &[TargetGroupConfig]) -> LoadBalancerConfi
         name: "a".to_owned(),
         dns_name: "a.elb.localhost".to_owned(),
         scheme: Scheme::InternetFacing,
-        vpc: "vpc-1".into(),
+        vpc: plan.vpc.as_str().into(),
         subnets: vec![LoadBalancerSubnet {
             subnet: "subnet-1".into(),
             availability_zone: "us-east-1a".into(),
-            address: own_address(),
+            address: plan.inside,
         }],
         outside_address: Some(plan.address),
         security_groups: Vec::new(),
@@ -614,6 +645,10 @@ impl Response {
 impl Client {
     pub(crate) async fn connect(address: SocketAddrV4) -> Self {
         let stream = soon("a connection", TcpStream::connect(address)).await.expect("the balancer listens");
+        Self::on(stream)
+    }
+
+    pub(crate) fn on(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
@@ -652,5 +687,21 @@ impl Client {
     /// Whether the connection has ended, without a byte before that.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.rest().await.is_empty()
+    }
+}
+
+/// A listening socket whose backlog is full: it answers no SYN. What fills it comes along.
+pub(crate) async fn full_backlog() -> (SocketAddrV4, (socket2::Socket, Vec<TcpStream>)) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&std::net::SocketAddr::from((own_address(), 0)).into()).expect("the address is free");
+    socket.listen(0).expect("it is bound");
+    let address = socket.local_addr().expect("it is bound").as_socket_ipv4().expect("it is IPv4");
+    let mut fillers = Vec::new();
+    loop {
+        match tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            Ok(filler) => fillers.push(filler.expect("a connection")),
+            Err(_) => return (address, (socket, fillers)),
+        }
+        assert!(fillers.len() < 16, "the backlog never fills");
     }
 }
