@@ -19,6 +19,9 @@ USERS = 10
 PATH = "/slow?ms=20"
 # Between two rounds so many requests are answered: a round begins under full load.
 REQUESTS_BETWEEN = 50
+# How a request ends that was in flight: no answer came from the container, or a part; a connection ended.
+WITH_A_CONTAINER = ("status 502", "IncompleteRead")
+WITH_THE_LOAD_BALANCER = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead")
 REQUEST_SECONDS_MAX = 60
 END_SECONDS_MAX = 90
 
@@ -101,28 +104,28 @@ def measure(times):
         network = open_network(server)
         one = Service(server, network, "one")
         rounds(figure, "the only task is stopped", one, times, lambda _: stop(one))
-        rounds(figure, "the only container is killed", one, times, lambda _: kill(one), "502")
-        rounds(figure, "the only container is killed while users POST", one, few, lambda _: kill(one), "502", method="POST")
+        rounds(figure, "the only container is killed", one, times, lambda _: kill(one), WITH_A_CONTAINER)
+        rounds(figure, "the only container is killed while users POST", one, few, lambda _: kill(one), WITH_A_CONTAINER, method="POST")
         rounds(figure, "rolling update of one task", one, few, lambda number: deploy(one, number))
         for role in ("control", "node"):
             rounds(figure, f"{role} is killed", one, few, lambda _, role=role: kill_role(server, one, role))
-        rounds(figure, "lb is killed", one, few, lambda _: kill_role(server, one, "lb"), "")
-        rounds(figure, "control and the only container are killed", one, few, lambda _: kill_both(server, one), "502")
+        rounds(figure, "lb is killed", one, few, lambda _: kill_role(server, one, "lb"), WITH_THE_LOAD_BALANCER)
+        rounds(figure, "control and the only container are killed", one, few, lambda _: kill_both(server, one), WITH_A_CONTAINER)
         rounds(figure, "the supervisor is killed and started", one, fewer, lambda _: start_again(server, one))
         one.remove()
         two = Service(server, network, "two", count=2)
         rounds(figure, "one of two tasks is stopped", two, times, lambda _: stop(two))
-        rounds(figure, "one of two containers is killed", two, times, lambda _: kill(two), "502")
+        rounds(figure, "one of two containers is killed", two, times, lambda _: kill(two), WITH_A_CONTAINER)
         two.remove()
         three = Service(server, network, "three", count=3)
         rounds(figure, "rolling update of three tasks", three, few, lambda number: deploy(three, number))
     return figure.finish()
 
 
-def rounds(figure, what, service, times, act, lost_with=None, method="GET"):
+def rounds(figure, what, service, times, act, lost_with=(), method="GET"):
     """Repeats `act`, which gives the time span of its kill or None, under load.
 
-    Requests in flight in that span may fail if `lost_with` is given: with an error that contains it."""
+    Requests in flight in that span may fail with one of the errors in `lost_with`."""
     begun, spans = time.monotonic(), []
     with Users(service.balancer.name, method) as users:
         for number in range(times):
@@ -132,14 +135,14 @@ def rounds(figure, what, service, times, act, lost_with=None, method="GET"):
                 print(f"    {what}: {number + 1} of {times}", flush=True)
     lost, failed = [], []
     for failure in users.failed:
-        (lost if lost_with is not None and was_lost(failure, spans, lost_with) else failed).append(failure)
+        (lost if was_lost(failure, spans, lost_with) else failed).append(failure)
     seconds = time.monotonic() - begun
     note = f"of {users.requests}; the slowest took {users.slowest:.2f} s; {seconds:.0f} s"
     if failed:
         note += f"; the first: {described(failed[0], spans)}"
     print(f"    {what}: {len(failed)} of {users.requests} requests failed", flush=True)
     figure.row(f"{what}, {times} times: failed", len(failed), at_most=0, note=note)
-    if lost_with is not None:
+    if lost_with:
         figure.row("    in flight in what was killed: failed", len(lost), note=f"of at most {USERS * times}")
 
 
@@ -152,9 +155,9 @@ def described(failure, spans):
     return f"{error}, begun {(begun - kills[-1]) * 1000:+.1f} ms and ended {(ended - kills[-1]) * 1000:+.1f} ms from a kill"
 
 
-def was_lost(failure, spans, with_error):
+def was_lost(failure, spans, errors):
     begun, ended, error = failure
-    return with_error in error and any(begun <= gone and ended >= before for before, gone in spans)
+    return error.startswith(errors) and any(begun <= gone and ended >= before for before, gone in spans)
 
 
 def stop(service):

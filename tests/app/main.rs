@@ -158,8 +158,6 @@ impl Drop for InFlight {
 }
 
 fn talk(stream: TcpStream) -> std::io::Result<()> {
-    // Head and body are two writes: the second would wait for a delayed acknowledgement of the first.
-    stream.set_nodelay(true)?;
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -191,12 +189,14 @@ fn talk(stream: TcpStream) -> std::io::Result<()> {
         let (status, answer) = answer(&target, &head, &body);
         let close = last || STOPPING.load(Ordering::SeqCst);
         let connection = if close { "close" } else { "keep-alive" };
-        let answer_head = format!(
+        let mut whole = format!(
             "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n",
             answer.len()
-        );
-        writer.write_all(answer_head.as_bytes())?;
-        writer.write_all(&answer)?;
+        )
+        .into_bytes();
+        whole.extend(answer);
+        // One write: a second would wait for a delayed acknowledgement of the first, and a kill could come between them.
+        writer.write_all(&whole)?;
         if close {
             return Ok(());
         }
