@@ -14,6 +14,7 @@ use super::gate::Act;
 use super::layout::{container_id, is_plain};
 use super::limits::SLEEP_MAX;
 use super::link::{Incoming, Session};
+use super::machine::memory;
 use super::restore::{Restoration, RestoredTask};
 use super::work::Running;
 use crate::core::{Effect, Event, State};
@@ -34,6 +35,8 @@ pub(super) struct Agent {
     /// Events that came of doing effects.
     queue: VecDeque<Event>,
     happenings: mpsc::Receiver<Happened>,
+    /// Tasks were promised more memory than there is.
+    is_overcommitted: bool,
 }
 
 impl Agent {
@@ -47,6 +50,7 @@ impl Agent {
             reported: None,
             queue: VecDeque::new(),
             happenings,
+            is_overcommitted: false,
         }
     }
 
@@ -117,7 +121,27 @@ impl Agent {
             Incoming::Message(ToNode::Run(spec)) if !is_plain(spec.task.as_str()) => {
                 tracing::error!(task = %spec.task, "control sent a task whose id is none; it is not run");
             }
-            Incoming::Message(message) => self.step(Event::Control(message)).await,
+            Incoming::Message(message) => {
+                let runs = matches!(message, ToNode::Run(_));
+                self.step(Event::Control(message)).await;
+                if runs {
+                    self.tell_overcommitment();
+                }
+            }
+        }
+    }
+
+    /// A task's limit holds whatever the others use, but this machine may not have what it promises.
+    fn tell_overcommitment(&mut self) {
+        let tasks = self.state.tasks().filter(|task| !task.is_stopped());
+        let promised: u64 = tasks.filter_map(|task| task.spec.memory).map(|memory| u64::from(memory.0)).sum();
+        let has = u64::from(memory().0);
+        let was_overcommitted = std::mem::replace(&mut self.is_overcommitted, promised > has);
+        if self.is_overcommitted && !was_overcommitted {
+            tracing::warn!(
+                "tasks were promised {promised} MiB of memory and this machine has {has} MiB: the kernel ends some when \
+                 they use it all"
+            );
         }
     }
 

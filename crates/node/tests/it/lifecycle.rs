@@ -81,6 +81,7 @@ fn an_end_is_told_with_its_code() {
             report.containers[1].exit_code == Some(1)
         });
         assert_eq!(report.phase, TaskPhase::Running);
+        world.wait_until_polite(&task);
         world.stop_to_end(&task);
     });
 }
@@ -128,6 +129,7 @@ fn the_image_and_the_definition_make_the_container() {
         assert_eq!(said("hosts", own), ["127.0.0.1 localhost", own]);
         let search = "search ec2.internal";
         assert_eq!(said("resolver", search), ["nameserver 172.31.0.2", search]);
+        world.wait_until_polite(&task);
         world.stop_to_end(&task);
     });
 }
@@ -156,6 +158,7 @@ fn volumes_are_shared_and_end_with_the_task() {
             .report_when(&task.task, "the check's end", |report| report.containers[0].exit_code == Some(0));
         assert!(host.is_dir(), "a host path is made where it is missing");
         assert!(world.task_directory(&task).join("volumes/0").is_dir());
+        world.wait_until_polite(&task);
         world.stop_to_end(&task);
         world.forget(&task);
         assert!(host.is_dir(), "the host's own stays");
@@ -189,6 +192,7 @@ fn a_health_check_turns_both_ways() {
         control.forget_reports();
         std::fs::write(shared.join("good"), "").unwrap();
         control.report_when(&task.task, "HEALTHY again", healthy(HealthStatus::Healthy));
+        world.wait_until_polite(&task);
         world.stop_to_end(&task);
     });
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_domain::assignment::TaskPhase;
+use gantry_domain::assignment::{TaskPhase, TaskSpec};
 use gantry_domain::task::ContainerStatus;
 use gantry_link::{Role, ToNode};
 use gantry_network::NamespaceSockets;
@@ -19,6 +19,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("restart::an_end_without_a_node_is_told", an_end_without_a_node_is_told),
     ("restart::a_container_that_died_with_its_shim_is_told", a_container_that_died_with_its_shim_is_told),
     ("restart::names_are_answered_without_control", names_are_answered_without_control),
+    (
+        "restart::killed_at_any_moment_of_a_start_it_starts_once",
+        killed_at_any_moment_of_a_start_it_starts_once,
+    ),
+    ("restart::killed_at_any_moment_of_an_end_it_ends_once", killed_at_any_moment_of_an_end_it_ends_once),
     ("restart::questions_wait_for_the_next_node", questions_wait_for_the_next_node),
     (
         "restart::after_a_reboot_nothing_runs_and_everything_can",
@@ -324,6 +329,7 @@ fn a_task_that_had_not_started_is_started_once() {
         assert_eq!(known.as_slice(), std::slice::from_ref(&task.task));
         world.tell_vpc(&[5]);
         world.control().report_in_phase(&task.task, TaskPhase::Running);
+        world.wait_until_polite(&task);
         world.control().tell(&ToNode::Run(Box::new(task.clone())));
         let report = world.stop_to_end(&task);
         assert_eq!(report.containers[0].exit_code, Some(0));
@@ -331,5 +337,99 @@ fn a_task_that_had_not_started_is_started_once() {
         let ready = world.control().texts(&source(&task, "web"));
         assert_eq!(ready, ["ready", "stopped politely"]);
         world.forget(&task);
+    });
+}
+
+/// Kills the node as soon as a trace of the task is there, and starts another one. Gives the traces' names and how to see them.
+type Moment = (&'static str, fn(&World, &TaskSpec) -> bool);
+
+const MOMENTS_OF_A_START: [Moment; 7] = [
+    ("the order was sent", |_, _| true),
+    ("its directory is there", |world, task| world.task_directory(task).exists()),
+    ("its record is there", |world, task| world.task_directory(task).join("task.json").exists()),
+    ("its interface is there", |world, task| {
+        let name = task.interface.as_ref().unwrap().interface.to_string();
+        world.config.run_dir.join("netns").join(name).exists()
+    }),
+    ("its container's directory is there", |world, _| !world.names_in("containers").is_empty()),
+    ("its shim is at work", |world, _| shim_record(world).is_some()),
+    ("its process is there", |world, _| {
+        shim_record(world).is_some_and(|record| !record["container"].is_null())
+    }),
+];
+
+fn shim_record(world: &World) -> Option<serde_json::Value> {
+    let id = world.names_in("containers").into_iter().find(|name| !name.starts_with('.'))?;
+    let text = std::fs::read(world.config.node_dir.join("containers").join(id).join("shim.json")).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn killed_at_any_moment_of_a_start_it_starts_once() {
+    world(|world| {
+        world.start_control();
+        world.start_node_process();
+        let numbers: Vec<u8> = (10..10 + MOMENTS_OF_A_START.len() as u8).collect();
+        world.link(&numbers);
+        for (number, (moment, has_come)) in numbers.iter().zip(MOMENTS_OF_A_START) {
+            let task = task(*number, vec![container("web", &["sleep-politely"])]);
+            world.run(&task);
+            wait_until(moment, || has_come(world, &task));
+            world.stop_node();
+            world.control().forget_reports();
+            world.start_node_process();
+            let known = world.link(&numbers);
+            if !known.contains(&task.task) {
+                // It was killed before it had written anything down, so it has to be told again.
+                world.run(&task);
+            }
+            world.control().report_in_phase(&task.task, TaskPhase::Running);
+            world.control().line(&source(&task, "web"), "ready");
+            let report = world.stop_to_end(&task);
+            assert_eq!(report.containers[0].exit_code, Some(0), "killed when {moment}");
+            world.control().line(&source(&task, "web"), "stopped politely");
+            let said = world.control().texts(&source(&task, "web"));
+            assert_eq!(said, ["ready", "stopped politely"], "killed when {moment}");
+            world.forget(&task);
+        }
+        for directory in ["tasks", "containers", "spool"] {
+            assert_eq!(world.names_in(directory), Vec::<String>::new(), "{directory}");
+        }
+    });
+}
+
+const MOMENTS_OF_AN_END: [Moment; 3] = [
+    ("the order was sent", |_, _| true),
+    ("the record is marked", |world, task| !world.task_directory(task).join("task.json").exists()),
+    ("the container is gone", |world, _| world.names_in("containers").is_empty()),
+];
+
+fn killed_at_any_moment_of_an_end_it_ends_once() {
+    world(|world| {
+        world.start_control();
+        world.start_node_process();
+        let numbers: Vec<u8> = (10..10 + MOMENTS_OF_AN_END.len() as u8).collect();
+        world.link(&numbers);
+        for (number, (moment, has_come)) in numbers.iter().zip(MOMENTS_OF_AN_END) {
+            let task = task(*number, vec![container("web", &["sleep-politely"])]);
+            world.run_to(&task, TaskPhase::Running);
+            world.stop_to_end(&task);
+            world.control().tell(&ToNode::Forget(crate::definition::name_of(&task)));
+            wait_until(moment, || has_come(world, &task));
+            world.stop_node();
+            world.control().forget_reports();
+            world.start_node_process();
+            let known = world.link(&numbers);
+            if known.contains(&task.task) {
+                // It was killed before it had marked the task, which it then reports as it was.
+                world.control().report_in_phase(&task.task, TaskPhase::Stopped);
+                world.forget(&task);
+            }
+            wait_until("the task is gone", || world.names_in("tasks").is_empty());
+            let said = world.control().texts(&source(&task, "web"));
+            assert_eq!(said, ["ready", "stopped politely"], "killed when {moment}");
+        }
+        for directory in ["containers", "spool"] {
+            assert_eq!(world.names_in(directory), Vec::<String>::new(), "{directory}");
+        }
     });
 }

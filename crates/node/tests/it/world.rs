@@ -15,12 +15,13 @@ use std::time::Instant;
 use gantry_domain::assignment::{TaskPhase, TaskReport, TaskSpec};
 use gantry_link::ToNode;
 use gantry_node::shell::{self, NoSocketStore, NodeConfig, SocketStore, remove_all};
+use gantry_types::TaskId;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tokio::sync::oneshot;
 
 use crate::control::{Control, PATIENCE};
-use crate::definition::{name_of, stop_order, vpc};
+use crate::definition::{name_of, source, stop_order, vpc};
 use crate::image;
 
 /// Runs a test as if it were alone on a machine. Threads and processes that it starts are on that machine too.
@@ -158,13 +159,14 @@ impl World {
         self.link(tasks);
     }
 
-    /// Waits for the node, and tells it what it shall have.
-    pub(crate) fn link(&mut self, tasks: &[u8]) {
+    /// Waits for the node, and tells it to keep the tasks that it has, and the VPC with these. Gives the tasks that it has.
+    pub(crate) fn link(&mut self, tasks: &[u8]) -> Vec<TaskId> {
         self.links += 1;
         let (_, known) = self.control().linked(self.links);
         self.tell_vpc(tasks);
         let tasks = known
-            .into_iter()
+            .iter()
+            .cloned()
             .map(|task| gantry_link::TaskName {
                 region: crate::definition::REGION.into(),
                 cluster: crate::definition::CLUSTER.into(),
@@ -172,6 +174,7 @@ impl World {
             })
             .collect();
         self.control().tell(&ToNode::Synced { tasks, vpcs: vec![crate::definition::VPC.into()] });
+        known
     }
 
     pub(crate) fn tell_vpc(&self, tasks: &[u8]) {
@@ -184,7 +187,21 @@ impl World {
 
     pub(crate) fn run_to(&self, task: &TaskSpec, phase: TaskPhase) -> TaskReport {
         self.run(task);
-        self.control().report_in_phase(&task.task, phase)
+        let report = self.control().report_in_phase(&task.task, phase);
+        if phase == TaskPhase::Running {
+            self.wait_until_polite(task);
+        }
+        report
+    }
+
+    /// Until then the programs ignore a stop signal, as a first process without a handler does.
+    pub(crate) fn wait_until_polite(&self, task: &TaskSpec) {
+        let polite = task.containers.iter().filter(|each| {
+            each.command.as_ref().is_some_and(|words| words[0] == "sleep-politely") && each.log.is_some()
+        });
+        for container in polite {
+            self.control().line(&source(task, container.name.as_str()), "ready");
+        }
     }
 
     pub(crate) fn stop(&self, task: &TaskSpec) {
