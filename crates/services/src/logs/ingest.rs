@@ -6,6 +6,7 @@ use gantry_telemetry::logs::{Batch, Record};
 use gantry_types::{Ids, Region, Timestamp};
 use thiserror::Error;
 
+use super::Logs;
 use super::names::{find_group, find_stream, is_group_name, is_stream_name};
 use super::records::{Group, Stream, groups};
 use super::{groups as log_groups, streams};
@@ -70,14 +71,20 @@ async fn make(context: &Context, lines: &Lines, now: Timestamp) -> Result<Stream
     if !is_group_name(&lines.group) || !is_stream_name(&lines.stream) {
         return Err(IngestError::Name(format!("{}:{}", lines.group, lines.stream)));
     }
-    let made = context.attempt(|view, ids| decide(view, lines, now, ids)).await;
+    let made = context.attempt(|view, ids| decide(context.logs(), view, lines, now, ids)).await;
     match made.map_err(|error| unavailable(&error))? {
         Some(stream) => Ok(stream),
         None => Err(IngestError::NoGroup(lines.group.clone())),
     }
 }
 
-fn decide(view: &View, lines: &Lines, now: Timestamp, ids: &mut Ids) -> Decision<Option<Stream>> {
+fn decide(
+    logs: &Logs,
+    view: &View,
+    lines: &Lines,
+    now: Timestamp,
+    ids: &mut Ids,
+) -> Decision<Option<Stream>> {
     let mut changes: Vec<Change> = Vec::new();
     let group: Group = match find_group(view, &lines.region, &lines.group)? {
         Some(found) => {
@@ -94,7 +101,7 @@ fn decide(view: &View, lines: &Lines, now: Timestamp, ids: &mut Ids) -> Decision
     if let Some(found) = find_stream(view, &group, &lines.stream)? {
         return Ok((Some(found.document), vec![]));
     }
-    let (stream, more) = streams::made(view, &group, &lines.stream, now, ids)?;
+    let (stream, more) = streams::made(logs, view, &group, &lines.stream, now, ids)?;
     changes.extend(more);
     Ok((Some(stream), changes))
 }

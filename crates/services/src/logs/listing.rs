@@ -20,21 +20,19 @@ pub(super) async fn describe_groups(
     call: &CallContext,
     input: &DescribeLogGroupsRequest,
 ) -> Result<DescribeLogGroupsResponse, ApiError> {
-    context.read(|view| {
+    let (page, streams) = context.read(|view| {
         let page = described(view, call, input)?;
-        let shown = page.items.into_iter().map(|group| {
-            let streams = streams_of(view, &group)?;
-            let bytes = streams.iter().map(|stream| {
-                let summary = context.logs().store.summary(&stream.document.stream_id());
-                i64::try_from(summary.bytes).unwrap_or(i64::MAX)
-            });
-            Ok(LogGroup { stored_bytes: Some(bytes.fold(0, i64::saturating_add)), ..group.shown })
-        });
-        Ok(DescribeLogGroupsResponse {
-            log_groups: Some(shown.collect::<Result<_, ApiError>>()?),
-            next_token: page.next,
-        })
-    })
+        let streams = page.items.iter().map(|group| streams_of(view, group));
+        let streams = streams.collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, ApiError>((page, streams))
+    })?;
+    let ids = streams.iter().flatten().map(|stream| stream.document.stream_id()).collect();
+    let mut summaries = context.logs().summaries(ids).await?.into_iter();
+    let shown = page.items.into_iter().zip(&streams).map(|(group, streams)| {
+        let bytes: u64 = summaries.by_ref().take(streams.len()).map(|summary| summary.bytes).sum();
+        LogGroup { stored_bytes: i64::try_from(bytes).ok(), ..group.shown }
+    });
+    Ok(DescribeLogGroupsResponse { log_groups: Some(shown.collect()), next_token: page.next })
 }
 
 fn described(

@@ -62,7 +62,7 @@ handlers! {
     read list_log_groups(ListLogGroupsRequest) -> ListLogGroupsResponse = listing::list_groups;
     write put_retention_policy(PutRetentionPolicyRequest) -> () = groups::put_retention;
     write delete_retention_policy(DeleteRetentionPolicyRequest) -> () = groups::delete_retention;
-    write create_log_stream(CreateLogStreamRequest) -> () = streams::create;
+    io create_log_stream(CreateLogStreamRequest) -> () = streams::create;
     write delete_log_stream(DeleteLogStreamRequest) -> () = streams::delete;
     io describe_log_streams(DescribeLogStreamsRequest) -> DescribeLogStreamsResponse = streams::describe;
     io put_log_events(PutLogEventsRequest) -> PutLogEventsResponse = put::put_log_events;

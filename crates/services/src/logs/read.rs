@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gantry_api::ApiError;
 use gantry_api::logs::errors;
-use gantry_telemetry::logs::{Event, LogStore, Order, Position, Scan, StreamId};
+use gantry_telemetry::logs::{Event, LogStore, Order, Position, Scan, StreamId, StreamSummary};
 use gantry_types::Timestamp;
 
 use super::Logs;
@@ -48,19 +48,29 @@ pub(super) struct Answer {
 
 impl Logs {
     pub(super) async fn read(&self, request: Request) -> Result<Answer, ApiError> {
-        let unavailable = |reason: &dyn std::fmt::Display| {
-            tracing::error!("reading logs: {reason}");
-            errors::service_unavailable_exception("The log events can not be read now. Try again.")
-        };
+        let answer = self.aside(move |store| read(store, &request)).await?;
+        answer.map_err(|error| unavailable(&error))
+    }
+
+    /// What is known of each stream.
+    pub(super) async fn summaries(&self, streams: Vec<StreamId>) -> Result<Vec<StreamSummary>, ApiError> {
+        self.aside(move |store| streams.iter().map(|stream| store.summary(stream)).collect()).await
+    }
+
+    /// Works with the store on another thread: the store may be busy with its disk.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LogStore) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
         let _turn = self.readers.acquire().await.map_err(|closed| unavailable(&closed))?;
         let store = self.store.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&store, &request));
-        match reading.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(unavailable(&error)),
-            Err(error) => Err(unavailable(&error)),
-        }
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|panic| unavailable(&panic))
     }
+}
+
+fn unavailable(reason: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!("reading logs: {reason}");
+    errors::service_unavailable_exception("The log events can not be read now. Try again.")
 }
 
 /// What is still to be read: times from `start` up to `end`, exclusive.

@@ -6,8 +6,10 @@ use gantry_api::logs::*;
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::object::Object;
 use gantry_domain::{Change, View};
+use gantry_telemetry::logs::StreamSummary;
 use gantry_types::{Ids, Timestamp};
 
+use super::Logs;
 use super::groups::{delete_object, streams_of};
 use super::names::{find_stream, group, identified, invalid, stream};
 use super::records::{Group, Stream, group_arn, streams};
@@ -15,28 +17,33 @@ use super::token::invalid_token;
 use crate::objects::{self, Found};
 use crate::{Context, Decision};
 
-/// A group with more makes room by letting its oldest stream go: every task that starts makes one.
+/// Every task that starts makes a stream. A group that has so many makes room.
 const STREAMS_PER_GROUP_MAX: usize = 10_000;
+/// Streams that go then, those that were silent the longest: fewer than fit into one commit.
+const STREAMS_CLEARED: usize = 64;
 const STREAMS_DEFAULT: i32 = 50;
 
-pub(super) fn create(
-    view: &View,
+pub(super) async fn create(
+    context: &Context,
     call: &CallContext,
     input: &CreateLogStreamRequest,
-    ids: &mut Ids,
-) -> Decision<()> {
-    let group = group(view, &call.region, &input.log_group_name)?;
-    let name = &input.log_stream_name;
-    if find_stream(view, &group.document, name)?.is_some() {
-        return Err(errors::resource_already_exists_exception("The specified log stream already exists"));
-    }
-    let (_, mut changes) = made(view, &group.document, name, call.now, ids)?;
-    changes.push(group.check());
-    Ok(((), changes))
+) -> Result<(), ApiError> {
+    let decide = |view: &View, ids: &mut Ids| {
+        let group = group(view, &call.region, &input.log_group_name)?;
+        let name = &input.log_stream_name;
+        if find_stream(view, &group.document, name)?.is_some() {
+            return Err(errors::resource_already_exists_exception("The specified log stream already exists"));
+        }
+        let (_, mut changes) = made(context.logs(), view, &group.document, name, call.now, ids)?;
+        changes.push(group.check());
+        Ok(((), changes))
+    };
+    context.attempt(decide).await
 }
 
 /// A new stream, and the changes that make it and room for it.
 pub(super) fn made(
+    logs: &Logs,
     view: &View,
     group: &Group,
     name: &str,
@@ -46,9 +53,12 @@ pub(super) fn made(
     let class = streams(group);
     let mut changes = Vec::new();
     if view.scan::<Object>(&format!("{class}/")).count() >= STREAMS_PER_GROUP_MAX {
-        let others = streams_of(view, group)?;
-        let oldest = others.iter().min_by_key(|stream| stream.document.created_at);
-        changes.extend(oldest.map(Found::delete));
+        let mut others = streams_of(view, group)?;
+        others.sort_by_cached_key(|stream| {
+            let last_event_at = logs.store.summary(&stream.document.stream_id()).last_event_at;
+            last_event_at.unwrap_or(stream.document.created_at)
+        });
+        changes.extend(others.iter().take(STREAMS_CLEARED).map(Found::delete));
     }
     let stream =
         Stream { id: ids.hex(32), name: name.to_owned(), created_at: now, sequence_token: ids.digits(56) };
@@ -103,10 +113,15 @@ pub(super) async fn describe(
     let prefix = input.log_stream_name_prefix.as_deref().unwrap_or("");
     let expired_before = group.expired_before(call.now);
     let region = group.shown.log_group_arn.as_deref().and_then(|arn| arn.split(':').nth(3)).unwrap_or("");
-    let shown = |stream: Stream| shown(context, &group, region, expired_before, &stream);
-    let streams = found.into_iter().map(|stream| stream.document);
-    let mut streams: Vec<LogStream> =
-        streams.filter(|stream| stream.name.starts_with(prefix)).map(shown).collect();
+    let wanted: Vec<Stream> = found
+        .into_iter()
+        .map(|found| found.document)
+        .filter(|stream| stream.name.starts_with(prefix))
+        .collect();
+    let summaries = context.logs().summaries(wanted.iter().map(Stream::stream_id).collect()).await?;
+    let shown =
+        |(stream, summary): (&Stream, StreamSummary)| shown(summary, &group, region, expired_before, stream);
+    let mut streams: Vec<LogStream> = wanted.iter().zip(summaries).map(shown).collect();
 
     let order = |a: &Place, b: &Place| {
         let order = if by_time { a.last_event_at.cmp(&b.last_event_at) } else { Ordering::Equal };
@@ -125,15 +140,14 @@ pub(super) async fn describe(
 }
 
 fn shown(
-    context: &Context,
+    mut summary: StreamSummary,
     group: &Group,
     region: &str,
     expired_before: Option<Timestamp>,
     stream: &Stream,
 ) -> LogStream {
-    let mut summary = context.logs().store.summary(&stream.stream_id());
     if summary.last_event_at < expired_before {
-        summary = Default::default();
+        summary = StreamSummary::default();
     }
     let first = summary.first_event_at.max(summary.first_event_at.and(expired_before));
     let arn = group_arn(&region.into(), group.name());

@@ -559,3 +559,38 @@ async fn large_events_come_in_pages_of_a_mebibyte() {
     }
     assert_eq!(sizes, [2, 2, 1]);
 }
+
+/// Every task that starts makes a stream: the group lets those go that were silent the longest.
+#[tokio::test]
+async fn a_group_with_too_many_streams_makes_room() {
+    use super::records::{Stream, streams};
+
+    let world = World::new();
+    ingest(&world.context, lines("/web", "app/first", true, 1..2), world.now).await.unwrap();
+    let group =
+        world.context.read(|view| super::names::group(view, &"us-east-1".into(), "/web").unwrap().document);
+    let stream = |number: i64| Stream {
+        id: format!("{number}"),
+        name: format!("old/{number:05}"),
+        // Younger than the first one, which was written to since.
+        created_at: Timestamp::from_millis(NOW - 100_000 + number),
+        sequence_token: "1".to_owned(),
+    };
+    let numbers: Vec<i64> = (1..10_000).collect();
+    for numbers in numbers.chunks(100) {
+        let create = |number: &i64| {
+            let stream = stream(*number);
+            crate::objects::create(&streams(&group), &stream.name.clone(), stream)
+        };
+        world.context.database().commit(numbers.iter().map(create).collect()).await.unwrap();
+    }
+    ingest(&world.context, lines("/web", "app/new", true, 1..2), world.now).await.unwrap();
+    let names: Vec<String> = world.context.read(|view| {
+        let streams = super::groups::streams_of(view, &group).unwrap();
+        streams.into_iter().map(|stream| stream.document.name).collect()
+    });
+    assert_eq!(names.len(), 10_000 - 64 + 1);
+    for (name, stays) in [("app/first", true), ("app/new", true), ("old/00064", false), ("old/00065", true)] {
+        assert_eq!(names.iter().any(|own| own == name), stays, "{name}");
+    }
+}

@@ -39,30 +39,52 @@ pub struct Page {
     pub more: bool,
 }
 
-/// The events of a page, kept sorted; never more than the limit and one.
+/// The events of a page, kept sorted: what fits into both limits, and one more that says that there is more. So a scan's
+/// memory is bounded by its limits, however much it finds.
 struct Best {
     order: Order,
     events_max: usize,
+    bytes_max: usize,
     events: BTreeMap<Position, (usize, Event)>,
+    bytes: usize,
 }
 
 impl Best {
-    fn is_wanted(&self, position: Position) -> bool {
-        self.events.len() <= self.events_max
-            || match self.order {
-                Order::OldestFirst => self.events.last_key_value().is_some_and(|(last, _)| position < *last),
-                Order::NewestFirst => {
-                    self.events.first_key_value().is_some_and(|(first, _)| position > *first)
-                }
-            }
+    fn new(scan: &Scan<'_>) -> Self {
+        let Scan { order, events_max, bytes_max, .. } = *scan;
+        Self { order, events_max, bytes_max, events: BTreeMap::new(), bytes: 0 }
     }
+
+    fn farthest(&self) -> Option<(&Position, &(usize, Event))> {
+        match self.order {
+            Order::OldestFirst => self.events.last_key_value(),
+            Order::NewestFirst => self.events.first_key_value(),
+        }
+    }
+
+    fn is_wanted(&self, position: Position) -> bool {
+        let is_full =
+            self.events.len() > self.events_max || self.events.len() > 1 && self.bytes > self.bytes_max;
+        !is_full
+            || self.farthest().is_some_and(|(farthest, _)| match self.order {
+                Order::OldestFirst => position < *farthest,
+                Order::NewestFirst => position > *farthest,
+            })
+    }
+
     fn add(&mut self, stream: usize, event: &Event) {
-        self.events.insert(event.position(), (stream, event.clone()));
-        if self.events.len() > self.events_max + 1 {
-            match self.order {
-                Order::OldestFirst => self.events.pop_last(),
-                Order::NewestFirst => self.events.pop_first(),
-            };
+        if self.events.insert(event.position(), (stream, event.clone())).is_none() {
+            self.bytes += event.bytes();
+        }
+        while let Some((position, (_, farthest))) = self.farthest() {
+            let (position, bytes) = (*position, farthest.bytes());
+            // A page has one event at least, whatever its size.
+            let is_beyond_bytes = self.events.len() > 2 && self.bytes - bytes > self.bytes_max;
+            if self.events.len() <= self.events_max + 1 && !is_beyond_bytes {
+                break;
+            }
+            self.events.remove(&position);
+            self.bytes -= bytes;
         }
     }
 }
@@ -96,7 +118,7 @@ pub(super) fn scan<'a>(
     mut keep: impl FnMut(&Event) -> bool,
 ) -> io::Result<Page> {
     let wanted: BTreeMap<&StreamId, usize> = scan.streams.iter().enumerate().map(|(i, s)| (s, i)).collect();
-    let mut best = Best { order: scan.order, events_max: scan.events_max, events: BTreeMap::new() };
+    let mut best = Best::new(scan);
     for segment in segments {
         for block in &segment.blocks {
             let Some(stream) = wanted.get(&block.stream) else { continue };
@@ -142,4 +164,58 @@ fn cut(scan: &Scan<'_>, best: Best) -> Page {
     }
     page.more = page.events.len() < found;
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: u64, bytes: usize) -> Event {
+        let at = Timestamp::from_millis(i64::try_from(number % 7).unwrap());
+        Event { at, number, ingested_at: at, message: "x".repeat(bytes - 26) }
+    }
+
+    /// Whatever the events' sizes and the order in which they are found, a page is the beginning of the sorted list, and what
+    /// was held to find it has a bound.
+    #[test]
+    fn a_page_is_the_beginning_of_the_sorted_list() {
+        let mut state = 7_u64;
+        let mut random = |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        for round in 0..400 {
+            let largest = [30, 60, 400][round % 3];
+            let events: Vec<Event> = (0..random(40))
+                .map(|number| event(number, 26 + usize::try_from(random(largest)).unwrap()))
+                .collect();
+            let order = if random(2) == 0 { Order::OldestFirst } else { Order::NewestFirst };
+            let events_max = 1 + usize::try_from(random(20)).unwrap();
+            let bytes_max = 20 + usize::try_from(random(600)).unwrap();
+            let scan = Scan { streams: &[], from: None, to: None, order, after: None, events_max, bytes_max };
+            let mut best = Best::new(&scan);
+            for event in &events {
+                if best.is_wanted(event.position()) {
+                    best.add(0, event);
+                }
+                assert!(best.events.len() <= events_max + 1);
+                assert!(best.bytes <= bytes_max + 2 * 426, "{} of {bytes_max}", best.bytes);
+            }
+            let mut sorted: Vec<&Event> = events.iter().collect();
+            sorted.sort_by_key(|event| event.position());
+            if order == Order::NewestFirst {
+                sorted.reverse();
+            }
+            let mut bytes = 0;
+            let fits = |event: &&&Event| {
+                bytes += event.bytes();
+                bytes <= bytes_max
+            };
+            let expected = sorted.iter().take(events_max).take_while(fits).count().max(1).min(sorted.len());
+            let page = cut(&scan, best);
+            let found: Vec<u64> = page.events.iter().map(|(_, event)| event.number).collect();
+            let numbers: Vec<u64> = sorted[..expected].iter().map(|event| event.number).collect();
+            assert_eq!((found, page.more), (numbers, expected < sorted.len()), "round {round}");
+        }
+    }
 }
