@@ -103,47 +103,73 @@ def measure(times):
     with installation() as server:
         network = open_network(server)
         one = Service(server, network, "one")
-        rounds(figure, "the only task is stopped", one, times, lambda _: stop(one))
-        rounds(figure, "the only container is killed", one, times, lambda _: kill(one), WITH_A_CONTAINER)
-        rounds(figure, "the only container is killed while users POST", one, few, lambda _: kill(one), WITH_A_CONTAINER, method="POST")
-        rounds(figure, "rolling update of one task", one, few, lambda number: deploy(one, number))
-        for role in ("control", "node"):
-            rounds(figure, f"{role} is killed", one, few, lambda _, role=role: kill_role(server, one, role))
-        rounds(figure, "lb is killed", one, few, lambda _: kill_role(server, one, "lb"), WITH_THE_LOAD_BALANCER)
-        rounds(figure, "control and the only container are killed", one, few, lambda _: kill_both(server, one), WITH_A_CONTAINER)
-        rounds(figure, "the supervisor is killed and started", one, fewer, lambda _: start_again(server, one))
+        Row("the only task is stopped", one, lambda _: stop(one)).repeat(times).show(figure)
+        Row("the only container is killed", one, lambda _: kill(one), WITH_A_CONTAINER).repeat(times).show(figure)
+        what = "the only container is killed while users POST"
+        Row(what, one, lambda _: kill(one), WITH_A_CONTAINER, "POST").repeat(few).show(figure)
+        Row("rolling update of one task", one, lambda number: deploy(one, number)).repeat(few).show(figure)
+        # By turns: the supervisor waits before it starts again what has just died, as it must, and longer each time.
+        parts = [
+            Row("control is killed", one, lambda _: kill_role(server, one, "control")),
+            Row("node is killed", one, lambda _: kill_role(server, one, "node")),
+            Row("lb is killed", one, lambda _: kill_role(server, one, "lb"), WITH_THE_LOAD_BALANCER),
+            Row("control and the only container are killed", one, lambda _: kill_both(server, one), WITH_A_CONTAINER),
+        ]
+        for _ in range(few):
+            for part in parts:
+                part.repeat(1)
+        for part in parts:
+            part.show(figure)
+        Row("the supervisor is killed and started", one, lambda _: start_again(server, one)).repeat(fewer).show(figure)
         one.remove()
         two = Service(server, network, "two", count=2)
-        rounds(figure, "one of two tasks is stopped", two, times, lambda _: stop(two))
-        rounds(figure, "one of two containers is killed", two, times, lambda _: kill(two), WITH_A_CONTAINER)
+        Row("one of two tasks is stopped", two, lambda _: stop(two)).repeat(times).show(figure)
+        Row("one of two containers is killed", two, lambda _: kill(two), WITH_A_CONTAINER).repeat(times).show(figure)
         two.remove()
         three = Service(server, network, "three", count=3)
-        rounds(figure, "rolling update of three tasks", three, few, lambda number: deploy(three, number))
+        Row("rolling update of three tasks", three, lambda number: deploy(three, number)).repeat(few).show(figure)
     return figure.finish()
 
 
-def rounds(figure, what, service, times, act, lost_with=(), method="GET"):
-    """Repeats `act`, which gives the time span of its kill or None, under load.
+class Row:
+    """Repeats `act` under load; `act` gives the time span of its kill, or None.
 
     Requests in flight in that span may fail with one of the errors in `lost_with`."""
-    begun, spans = time.monotonic(), []
-    with Users(service.balancer.name, method) as users:
-        for number in range(times):
-            spans.append(act(number))
-            users.wait_for_requests(REQUESTS_BETWEEN)
-            if (number + 1) % 20 == 0:
-                print(f"    {what}: {number + 1} of {times}", flush=True)
-    lost, failed = [], []
-    for failure in users.failed:
-        (lost if was_lost(failure, spans, lost_with) else failed).append(failure)
-    seconds = time.monotonic() - begun
-    note = f"of {users.requests}; the slowest took {users.slowest:.2f} s; {seconds:.0f} s"
-    if failed:
-        note += f"; the first: {described(failed[0], spans)}"
-    print(f"    {what}: {len(failed)} of {users.requests} requests failed", flush=True)
-    figure.row(f"{what}, {times} times: failed", len(failed), at_most=0, note=note)
-    if lost_with:
-        figure.row("    in flight in what was killed: failed", len(lost), note=f"of at most {USERS * times}")
+
+    def __init__(self, what, service, act, lost_with=(), method="GET"):
+        self.what, self.service, self.act, self.lost_with, self.method = what, service, act, lost_with, method
+        self.times, self.requests, self.slowest, self.seconds = 0, 0, 0.0, 0.0
+        self.slowest_end, self.lost, self.failed = 0.0, [], []
+
+    def repeat(self, times):
+        begun, spans = time.monotonic(), []
+        with Users(self.service.balancer.name, self.method) as users:
+            for _ in range(times):
+                spans.append(self.act(self.times))
+                self.times += 1
+                users.wait_for_requests(REQUESTS_BETWEEN)
+                if self.times % 20 == 0:
+                    print(f"    {self.what}: {self.times} times", flush=True)
+        for failure in users.failed:
+            if was_lost(failure, spans, self.lost_with):
+                self.lost.append(failure)
+            else:
+                self.failed.append(described(failure, spans))
+        self.slowest_end = max(self.slowest_end, *(gone - before for before, gone in filter(None, spans)), 0.0)
+        self.requests += users.requests
+        self.slowest = max(self.slowest, users.slowest)
+        self.seconds += time.monotonic() - begun
+        return self
+
+    def show(self, figure):
+        print(f"    {self.what}: {len(self.failed)} of {self.requests} requests failed", flush=True)
+        note = f"of {self.requests}; the slowest took {self.slowest:.2f} s; {self.seconds:.0f} s"
+        if self.failed:
+            note += f"; the first: {self.failed[0]}"
+        figure.row(f"{self.what}, {self.times} times: failed", len(self.failed), at_most=0, note=note)
+        if self.lost_with:
+            note = f"what was killed was gone after at most {self.slowest_end * 1000:.0f} ms"
+            figure.row("    in flight in what was killed: failed", len(self.lost), note=note)
 
 
 def described(failure, spans):
