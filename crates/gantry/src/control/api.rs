@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gantry_services::{Context, Services};
-use gantry_types::{Ids, Timestamp};
+use gantry_types::{Ids, Timestamp, Value};
 use gantry_wire::{
     ApiError, Auth, AuthMode, BODY_BYTES_MAX, Call, Principal, ReplyForm, Response, parse_request,
     render_error, render_error_as, render_output,
@@ -191,19 +191,27 @@ fn understand(
 }
 
 async fn handle(api: &Arc<Api>, call: Call) -> Response {
-    let began = std::time::Instant::now();
     let (services, call) = (api.services.clone(), Arc::new(call));
-    let outcome = tokio::spawn({
+    let handling = {
         let call = call.clone();
         async move { services.handle(&call).await }
-    });
-    let response = match outcome.await {
-        Ok(Ok(output)) => render_output(&call, &output),
-        Ok(Err(error)) => render_error(&call, &error),
+    };
+    respond(&call, handling).await
+}
+
+/// Writes a handler's outcome. A handler that panics costs its own answer and nothing else.
+pub(super) async fn respond(
+    call: &Call,
+    handling: impl Future<Output = Result<Value, ApiError>> + Send + 'static,
+) -> Response {
+    let began = std::time::Instant::now();
+    let response = match tokio::spawn(handling).await {
+        Ok(Ok(output)) => render_output(call, &output),
+        Ok(Err(error)) => render_error(call, &error),
         Err(panic) => {
             tracing::error!("{}:{} panicked: {panic}", call.service.name, call.operation.name);
             let message = "An internal error occurred. The server's log names it.";
-            render_error(&call, &ApiError::receiver("InternalFailure", message).with_status(500))
+            render_error(call, &ApiError::receiver("InternalFailure", message).with_status(500))
         }
     };
     tracing::debug!(

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::api::{Api, Limits, serve};
+use super::api::{Api, Limits, respond, serve};
 use crate::roles::Stop;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -232,4 +232,26 @@ async fn a_stop_finishes_what_is_in_flight() {
     assert!(timeout(LIMIT, read_answer(&mut busy)).await.unwrap().starts_with("HTTP/1.1 200"));
     timeout(LIMIT, endpoint.serving).await.unwrap().unwrap();
     assert!(TcpStream::connect(endpoint.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_costs_one_answer() {
+    let service = gantry_api::SERVICES.iter().find(|service| service.name == "ecs").unwrap();
+    let call = gantry_wire::Call {
+        service,
+        operation: &service.operations[0],
+        protocol: service.protocols[0],
+        region: "us-east-1".into(),
+        request_id: "the-id".to_owned(),
+        now: Timestamp::EPOCH,
+        access_key: String::new(),
+        principal: gantry_wire::Principal::root(),
+        input: gantry_types::Value::map(),
+        query_mode: false,
+    };
+    let response = respond(&call, async { panic!("a mistake of ours") }).await;
+    assert_eq!(response.status, 500);
+    let body = String::from_utf8(response.body).unwrap();
+    assert!(body.contains("InternalFailure") && !body.contains("mistake"), "{body}");
+    assert_eq!(response.headers["x-amzn-requestid"], "the-id");
 }
