@@ -2,7 +2,8 @@
 //!
 //! Batches of one container are kept one after the other, in the order in which they came: their numbers only grow, and a
 //! batch that was overtaken would be taken for one that was kept before. Batches of different containers are kept at the same
-//! time, so that they share the disk's syncs.
+//! time, so that they share the disk's syncs. For the same reason nothing of a container is kept behind a batch that could not
+//! be: all is left until its sender, which hears nothing, begins again there.
 //!
 //! A log group that does not exist is waited for: who makes it may only be late. Then lines for it are dropped and counted,
 //! because a container that writes to nowhere must not hold up the others.
@@ -35,6 +36,10 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a batch that cannot be kept is tried again, and how long to wait before. Then its sender sends it again.
 const TRIES_MAX: u32 = 8;
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// A sender has at most this many batches of one container on their way behind one that was not kept.
+const BEHIND_FAILED_MAX: u32 = 3;
+/// Containers with a batch that was not kept; beyond that all may go on.
+const STALLED_MAX: usize = 4096;
 /// How often expired events and what deleted groups left behind are cleared away.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -116,6 +121,8 @@ struct Keeper {
     group_wait_max: Duration,
     queues: BTreeMap<LogSource, Queue>,
     ready: VecDeque<LogSource>,
+    /// Containers of which a batch was not kept, until it comes again.
+    stalled: BTreeMap<LogSource, Stalled>,
     /// In all queues, and being kept.
     batches: usize,
     missing: BTreeMap<(Region, String), Missing>,
@@ -127,6 +134,25 @@ struct Queue {
     is_busy: bool,
 }
 
+/// What came behind a batch that was not kept: the sender begins again with a smaller number, or on another link.
+struct Stalled {
+    link: LinkId,
+    last: u64,
+    left: u32,
+}
+
+impl Stalled {
+    fn ends_with(&self, delivery: &LogDelivery) -> bool {
+        let first = delivery.batch.records.first().map_or(0, |record| record.sequence);
+        self.link != delivery.link || first <= self.last || self.left == BEHIND_FAILED_MAX
+    }
+
+    fn leave(&mut self, delivery: &LogDelivery) {
+        self.last = delivery.batch.records.last().map_or(self.last, |record| record.sequence);
+        self.left += 1;
+    }
+}
+
 struct Missing {
     since: Instant,
     warned_at: Option<Instant>,
@@ -135,13 +161,20 @@ struct Missing {
 
 impl Keeper {
     fn new(group_wait_max: Duration) -> Self {
-        let (queues, ready, missing) = Default::default();
-        Self { group_wait_max, queues, ready, batches: 0, missing }
+        let (queues, ready, stalled, missing) = Default::default();
+        Self { group_wait_max, queues, ready, stalled, batches: 0, missing }
     }
 
     fn take(&mut self, delivery: LogDelivery) {
-        self.batches += 1;
         let source = delivery.batch.source.clone();
+        if let Some(stalled) = self.stalled.get_mut(&source) {
+            if !stalled.ends_with(&delivery) {
+                stalled.leave(&delivery);
+                return;
+            }
+            self.stalled.remove(&source);
+        }
+        self.batches += 1;
         let queue = self.queues.entry(source.clone()).or_default();
         queue.waiting.push_back(delivery);
         if !queue.is_busy && queue.waiting.len() == 1 {
@@ -162,6 +195,10 @@ impl Keeper {
     /// Takes note of the outcome; gives what the sender is to be told.
     fn end(&mut self, ended: Ended, now: Instant) -> Option<(LinkId, ToNode)> {
         self.batches -= 1;
+        if ended.outcome == Outcome::Failed {
+            self.stall(&ended);
+            return None;
+        }
         if let Some(queue) = self.queues.get_mut(&ended.source) {
             queue.is_busy = false;
             if queue.waiting.is_empty() {
@@ -190,6 +227,30 @@ impl Keeper {
             }
         };
         Some((ended.link, ToNode::LogsKept { source: ended.source, sequence }))
+    }
+
+    /// Leaves what waits behind a batch that was not kept.
+    fn stall(&mut self, failed: &Ended) {
+        if self.stalled.len() >= STALLED_MAX {
+            self.stalled.clear();
+        }
+        let mut stalled = Stalled { link: failed.link, last: failed.last.unwrap_or(0), left: 0 };
+        let waiting = self.queues.remove(&failed.source).unwrap_or_default().waiting;
+        let mut again = VecDeque::new();
+        for delivery in waiting {
+            if again.is_empty() && !stalled.ends_with(&delivery) {
+                stalled.leave(&delivery);
+                self.batches -= 1;
+            } else {
+                again.push_back(delivery);
+            }
+        }
+        if again.is_empty() {
+            self.stalled.insert(failed.source.clone(), stalled);
+        } else {
+            self.queues.insert(failed.source.clone(), Queue { waiting: again, is_busy: false });
+            self.ready.push_back(failed.source.clone());
+        }
     }
 
     fn dropped(&mut self, group: (Region, String), lines: u64, now: Instant) {
@@ -336,6 +397,54 @@ mod tests {
         assert_eq!(next(&mut keeper), Some(("a".to_owned(), 9)));
         keeper.end(ended("a", 12), now);
         assert_eq!((keeper.batches, keeper.queues.len(), keeper.ready.len()), (0, 0, 0));
+    }
+
+    /// The disk was full for the first batch and has room for the second: whoever kept that one would tell its sender that the
+    /// first is kept too.
+    #[test]
+    fn nothing_is_kept_behind_a_batch_that_was_not() {
+        let mut keeper = Keeper::new(GROUP_WAIT_MAX);
+        let now = Instant::now();
+        let next =
+            |keeper: &mut Keeper| keeper.next(now).map(|(delivery, _)| delivery.batch.records[0].sequence);
+        let failed = |link, sequence| Ended {
+            link: LinkId(link),
+            source: source("a"),
+            group: ("us-east-1".into(), "/web".to_owned()),
+            lines: 1,
+            last: Some(sequence),
+            outcome: Outcome::Failed,
+        };
+        let from = |link, numbers| LogDelivery { link: LinkId(link), ..delivery("a", "/web", numbers) };
+        for first in [1, 2] {
+            keeper.take(from(1, first..first + 1));
+        }
+        assert_eq!(next(&mut keeper), Some(1));
+        assert_eq!(keeper.end(failed(1, 1), now), None);
+        assert_eq!(next(&mut keeper), None, "what waited is left");
+        keeper.take(from(1, 3..4));
+        assert_eq!(next(&mut keeper), None, "so is what comes behind it");
+        keeper.take(from(1, 1..4));
+        assert_eq!(next(&mut keeper), Some(1), "the sender begins again");
+
+        keeper.take(from(1, 4..5));
+        keeper.take(from(2, 1..5));
+        assert_eq!(keeper.end(failed(1, 3), now), None);
+        assert_eq!(next(&mut keeper), Some(1), "on another link it has begun again already");
+
+        assert_eq!(keeper.end(failed(2, 4), now), None);
+        // The spool was full meanwhile: its first line is a later one.
+        for first in 11..=13 {
+            keeper.take(from(2, first..first + 1));
+            assert_eq!(next(&mut keeper), None);
+        }
+        keeper.take(from(2, 14..15));
+        assert_eq!(
+            next(&mut keeper),
+            Some(14),
+            "no sender has more on their way behind one that was not kept"
+        );
+        assert_eq!(keeper.batches, 1);
     }
 
     #[test]
