@@ -41,7 +41,7 @@ impl State {
             }
             Event::Exited { task, container, exit } => {
                 self.with_container(&task, &container, now, &mut effects, |task, index| {
-                    exited(task, index, exit)
+                    exited(task, index, exit);
                 });
             }
             Event::HealthChecked { task, container, outcome } => {
@@ -54,8 +54,7 @@ impl State {
                 });
             }
             Event::Tick => {
-                let names: Vec<TaskName> = self.tasks.keys().cloned().collect();
-                for name in names {
+                for name in self.take_due(now) {
                     self.with(&name, now, &mut effects, |_| {});
                 }
             }

@@ -21,6 +21,8 @@ pub struct State {
     /// VPCs that `control` no longer has, removed when their last task is gone.
     pub(super) leaving_vpcs: BTreeSet<VpcId>,
     pub(super) reported: BTreeMap<TaskName, TaskReport>,
+    /// Tasks of a former life that were not driven yet.
+    pub(super) restored: BTreeSet<TaskName>,
     forgotten: VecDeque<TaskName>,
 }
 
@@ -123,6 +125,11 @@ impl TaskState {
             task: self.spec.task.clone(),
         }
     }
+    /// When time has something to do for the task.
+    fn wake_at(&self) -> Option<Timestamp> {
+        let containers = self.containers.iter().filter_map(|container| wake_at(self, container));
+        containers.chain(super::drive::network_deadline(self)).min()
+    }
     pub(super) fn vpc(&self) -> Option<&VpcId> {
         self.spec.interface.as_ref().map(|interface| &interface.vpc)
     }
@@ -141,6 +148,7 @@ impl State {
         let mut state = Self { vpcs, ..Self::default() };
         for mut restored in found {
             super::outcome::resume(&mut restored.task, restored.containers, now);
+            state.restored.insert(restored.task.name());
             state.tasks.insert(restored.task.name(), restored.task);
         }
         state
@@ -156,9 +164,14 @@ impl State {
     }
     /// When [`super::Event::Tick`] is due.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let containers = self.tasks.values().flat_map(|task| task.containers.iter().map(move |c| (task, c)));
-        let networks = self.tasks.values().filter_map(super::drive::network_deadline);
-        containers.filter_map(wake_at).chain(networks).min()
+        self.tasks.values().filter_map(TaskState::wake_at).min()
+    }
+    /// The tasks that time has something to do for, each former life's once.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<TaskName> {
+        let due = |task: &&TaskState| task.wake_at().is_some_and(|at| at <= now);
+        let mut names = std::mem::take(&mut self.restored);
+        names.extend(self.tasks.values().filter(due).map(TaskState::name));
+        names.into_iter().collect()
     }
     pub(super) fn remember_forgotten(&mut self, name: TaskName) {
         if self.forgotten.len() >= FORGOTTEN_MAX {
@@ -171,10 +184,11 @@ impl State {
     }
 }
 
-fn wake_at((task, container): (&TaskState, &ContainerState)) -> Option<Timestamp> {
+fn wake_at(task: &TaskState, container: &ContainerState) -> Option<Timestamp> {
     match container.phase {
         ContainerPhase::Stopping { kill_at } => Some(kill_at),
-        ContainerPhase::Running => container.health.as_ref().and_then(HealthMachine::next_at),
+        // A container that is to stop and waits for those that depend on it is not checked any more.
+        ContainerPhase::Running if !task.stopping => container.health.as_ref().and_then(HealthMachine::next_at),
         ContainerPhase::Pulled if !task.stopping => super::drive::start_deadline(task, container),
         _ => None,
     }

@@ -289,6 +289,28 @@ fn health_is_checked_and_told() {
 }
 
 #[test]
+fn what_waits_for_its_dependents_to_stop_is_neither_checked_nor_woken_for() {
+    let mut world = World::new();
+    let mut web = container("web");
+    web.health_check = Some(ContainerHealthCheck {
+        command: vec!["CMD".to_owned(), "/check".to_owned()],
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(5),
+        retries: 1,
+        start_period: Duration::ZERO,
+    });
+    let proxy = after(container("proxy"), "web", DependencyCondition::Start);
+    world.run(vec![web, proxy]);
+    world.image("web");
+    world.image("proxy");
+    world.started("web");
+    world.started("proxy");
+    assert_eq!(world.stop(), "persist, signal proxy, Stopping");
+    assert_eq!(world.pass(20), "");
+    assert_eq!(world.state.wake_at(), Some(world.now + Duration::from_secs(10)), "the proxy's SIGKILL");
+}
+
+#[test]
 fn a_node_that_restarts_goes_on_where_it_was() {
     let mut world = World::new();
     world.run(vec![container("web"), container("side")]);

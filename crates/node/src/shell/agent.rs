@@ -116,7 +116,7 @@ impl Agent {
                 self.dispatcher.logs.unlinked().await;
             }
             Incoming::Message(ToNode::LogsKept { source, sequence }) => {
-                self.dispatcher.logs.kept(source, sequence).await
+                self.dispatcher.logs.kept(source, sequence).await;
             }
             Incoming::Message(ToNode::Run(spec)) if !is_plain(spec.task.as_str()) => {
                 tracing::error!(task = %spec.task, "control sent a task whose id is none; it is not run");

@@ -30,7 +30,7 @@ pub(super) struct TaskWork {
     pub(super) spec: Arc<TaskSpec>,
     pub(super) gate: Gate,
     /// In the order of the task's containers.
-    pub(super) prepared: Vec<Option<Prepared>>,
+    pub(super) prepared: Vec<Option<Box<Prepared>>>,
     pub(super) stop_signals: Vec<StopSignal>,
 }
 
@@ -47,7 +47,7 @@ pub(super) enum Happened {
     Prepared {
         task: TaskName,
         index: usize,
-        result: Result<Prepared, String>,
+        result: Result<Box<Prepared>, String>,
     },
     Started {
         task: TaskName,
@@ -114,7 +114,8 @@ impl Dispatcher {
                 tokio::spawn(async move {
                     let _turn = turn.acquire_owned().await;
                     let result = blocking(move || machine.prepare_image(&spec, index)).await;
-                    let _ = happened.send(Happened::Prepared { task, index, result }).await;
+                    let _ =
+                        happened.send(Happened::Prepared { task, index, result: result.map(Box::new) }).await;
                 });
             }
             Effect::Start { container, .. } => {
@@ -123,7 +124,7 @@ impl Dispatcher {
                 tokio::spawn(async move {
                     let _turn = turn.acquire_owned().await;
                     let result = match prepared {
-                        Some(prepared) => blocking(move || machine.start(&spec, index, prepared)).await,
+                        Some(prepared) => blocking(move || machine.start(&spec, index, *prepared)).await,
                         None => Err("its image was not prepared".to_owned()),
                     };
                     let _ = happened.send(Happened::Started { task, index, result }).await;
@@ -207,7 +208,7 @@ impl Dispatcher {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(task = %task.task, %container, "its end will not be heard of: {error}")
+                    tracing::error!(task = %task.task, %container, "its end will not be heard of: {error}");
                 }
             }
         });

@@ -80,10 +80,10 @@ pub(super) fn read_tasks(layout: &Layout) -> io::Result<Kept> {
         let forgotten = read::<ReadBack>(&layout.forgotten_record(&task));
         match (read::<ReadBack>(&layout.task_record(&task)), forgotten) {
             (Ok(record), _) if record.version <= VERSION && mine(&record.task) => {
-                kept.tasks.push(record.task)
+                kept.tasks.push(record.task);
             }
             (_, Ok(record)) if record.version <= VERSION && mine(&record.task) => {
-                kept.forgotten.push(record.task)
+                kept.forgotten.push(record.task);
             }
             (wanted, _) => {
                 if let Err(error) = wanted

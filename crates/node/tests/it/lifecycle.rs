@@ -78,9 +78,9 @@ fn an_end_is_told_with_its_code() {
         let task = crate::definition::task(6, vec![container("web", &["sleep-politely"]), side]);
         world.run(&task);
         let (_, report) = world.control().report_when(&task.task, "the side container's end", |report| {
-            report.containers[1].exit_code == Some(1)
+            report.containers[1].exit_code == Some(1) && report.phase == TaskPhase::Running
         });
-        assert_eq!(report.phase, TaskPhase::Running);
+        assert_eq!(report.stop, None);
         world.wait_until_polite(&task);
         world.stop_to_end(&task);
     });
