@@ -168,7 +168,7 @@ fn measure(address: SocketAddrV4, process: &Process) -> Figure {
                     clients.spawn(ask(address, stop.clone(), count.clone()));
                 }
                 clients.join_all().await;
-            })
+            });
         }
     });
     std::thread::sleep(Duration::from_millis(300));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use gantry_routing::{Action, RequestFacts, RequestHeaders};
-use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::http1::{Body, Class, Field, Malformed, RequestHead, Version};
@@ -203,12 +202,5 @@ impl Malformed {
             Self::TransferCoding => 501,
             Self::Version => 505,
         }
-    }
-}
-
-impl Plan {
-    /// The time until which the request may wait for a target, from now.
-    pub(crate) fn hold_deadline(connection: &Connection) -> Instant {
-        Instant::now() + connection.shard.shared.limits.hold_timeout
     }
 }

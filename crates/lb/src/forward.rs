@@ -10,51 +10,16 @@ use tokio::time::Instant;
 
 use crate::body::RequestBody;
 use crate::buffer::Buffer;
+use crate::choose::{Attempts, Unserved};
 use crate::connection::{Connection, Next};
 use crate::decide::Plan;
 use crate::exchange::{Answered, ClientSide, Exchanged, Sending, exchange};
 use crate::http1::Body;
 use crate::idle::{Activity, Timer};
-use crate::io::{Room, poll_read};
 use crate::outbound::Outbound;
 use crate::rewrite::OwnResponse;
-use crate::table::{GroupTable, Pick};
 use crate::target::{Check, InFlight, TargetRuntime};
 use crate::tunnel::tunnel;
-
-/// Why a request has no target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unserved {
-    /// The client gets this code.
-    Code(u16),
-    ClientGone,
-}
-
-/// What was tried for one request.
-struct Attempts {
-    tried: Vec<Arc<TargetRuntime>>,
-    /// What the client gets when nothing else is left to try.
-    last_code: u16,
-    /// How often the request was sent to somebody who may have read it.
-    replays: u32,
-    /// A connection from the pool was stale: only new ones from here on.
-    fresh: bool,
-    hold_deadline: Option<Instant>,
-    counted: bool,
-}
-
-impl Attempts {
-    fn new() -> Self {
-        Self {
-            tried: Vec::new(),
-            last_code: 502,
-            replays: 0,
-            fresh: false,
-            hold_deadline: None,
-            counted: false,
-        }
-    }
-}
 
 impl Connection {
     /// Serves a request from a target, or says why not.
@@ -159,85 +124,6 @@ impl Connection {
         let mut slices = [std::io::IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
         let write = crate::io::write_all(&mut writer, &mut slices, &self.activity, |_| {});
         matches!(self.timer.limit(deadline, write).await, Some(Ok(())))
-    }
-
-    /// Picks a target and takes a place on it; waits for one if that is promised.
-    async fn choose(
-        &mut self,
-        plan: &mut Plan,
-        attempts: &mut Attempts,
-    ) -> Result<(InFlight, Outbound), Unserved> {
-        loop {
-            let now = self.shard.shared.clock.now();
-            let random = self.shard.with_random(|random| random.next());
-            let unpicked = match plan.group.pick(&attempts.tried, random, now) {
-                Pick::Target(entry) => match entry.runtime.enter() {
-                    Some(place) => {
-                        if plan.group.fails_open() {
-                            plan.group.runtime.counters.at(self.shard.index).failed_open.add(1);
-                        }
-                        return Ok((place, entry.outbound.clone()));
-                    }
-                    // Closed this moment: the table that says so is there already, and this one passes it over.
-                    None => Unpicked::Closed,
-                },
-                Pick::Hold => Unpicked::Hold,
-                Pick::NoTargets => Unpicked::Fail(503),
-                Pick::AllTried => Unpicked::Fail(attempts.last_code),
-            };
-            // Whatever this table says, a newer one may know better.
-            match self.current_group(&plan.group) {
-                Some(group) if !Arc::ptr_eq(&group, &plan.group) => plan.group = group,
-                Some(_) => match unpicked {
-                    Unpicked::Closed => {}
-                    Unpicked::Fail(code) => return Err(Unserved::Code(code)),
-                    Unpicked::Hold => {
-                        self.hold(plan, attempts).await?;
-                        attempts.tried.clear();
-                    }
-                },
-                None => return Err(Unserved::Code(503)),
-            }
-        }
-    }
-
-    fn current_group(&self, group: &GroupTable) -> Option<Arc<GroupTable>> {
-        self.shard.shared.table.load().group_by_arn(&group.runtime.arn).cloned()
-    }
-
-    /// Waits until the group's targets change.
-    async fn hold(&mut self, plan: &Plan, attempts: &mut Attempts) -> Result<(), Unserved> {
-        let shard = Arc::clone(&self.shard);
-        let runtime = Arc::clone(&plan.group.runtime);
-        let counters = runtime.counters.at(shard.index);
-        let deadline = match attempts.hold_deadline {
-            Some(deadline) => deadline,
-            None => {
-                counters.held.add(1);
-                *attempts.hold_deadline.insert(Plan::hold_deadline(self))
-            }
-        };
-        let bytes = self.request_head.len() + self.buffer.len();
-        let Some(_held) = runtime.hold(bytes, &shard.shared.limits) else {
-            counters.held_in_vain.add(1);
-            return Err(Unserved::Code(503));
-        };
-        let mut changed = std::pin::pin!(runtime.changed.notified());
-        changed.as_mut().enable();
-        // From here on no change is missed; one may have come before.
-        if self.current_group(&plan.group).is_none_or(|group| !Arc::ptr_eq(&group, &plan.group)) {
-            return Ok(());
-        }
-        let Self { stream, buffer, timer, .. } = self;
-        let waited = timer.limit(deadline, released_or_gone(changed, stream, buffer)).await;
-        match waited {
-            Some(Released::Changed) => Ok(()),
-            Some(Released::ClientGone) => Err(Unserved::ClientGone),
-            None => {
-                counters.held_in_vain.add(1);
-                Err(Unserved::Code(503))
-            }
-        }
     }
 
     /// A connection to the target, and whether it came from the pool. Without one, the target is out of choice.
@@ -362,39 +248,6 @@ impl Connection {
         plan.group.runtime.counters.at(self.shard.index).connection_errors.add(1);
         place.target().counters.at(self.shard.index).connection_errors.add(1);
     }
-}
-
-/// What to do without a target.
-enum Unpicked {
-    Closed,
-    Hold,
-    Fail(u16),
-}
-
-enum Released {
-    Changed,
-    ClientGone,
-}
-
-async fn released_or_gone(
-    mut changed: std::pin::Pin<&mut tokio::sync::futures::Notified<'_>>,
-    stream: &mut TcpStream,
-    buffer: &mut Buffer,
-) -> Released {
-    let (mut reader, _) = stream.split();
-    std::future::poll_fn(|cx| {
-        if changed.as_mut().poll(cx).is_ready() {
-            return std::task::Poll::Ready(Released::Changed);
-        }
-        while !buffer.spare_room().is_empty() {
-            match std::task::ready!(poll_read(&mut reader, buffer, Room::AsItIs, cx)) {
-                Ok(0) | Err(_) => return std::task::Poll::Ready(Released::ClientGone),
-                Ok(_) => {}
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
 }
 
 /// `None` if nothing moved for the idle timeout, or the target's time is over.

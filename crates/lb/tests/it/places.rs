@@ -116,6 +116,7 @@ async fn inside_a_vpc_the_balancer_listens_and_connects_from_its_own_address() {
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(client.response().await.text(), "172.31.0.30");
     assert!(peers.lock().unwrap().iter().all(|peer| peer.ip() == balancer), "{peers:?}");
+    drop(client);
     world.stop();
     world.ended().await;
     server.abort();
