@@ -114,6 +114,11 @@ fn checks(view: &ServiceView<'_>, each: &TaskView<'_>) -> Checks {
             reason: target.health.description.clone().unwrap_or_else(|| "Health checks failed".to_owned()),
         });
     }
+    // With its group's health checks turned off nobody looks at the target: time has to tell, as without a target group.
+    let unchecked = |target: &Target| target.health.state == TargetHealthState::Unavailable;
+    if !container_checked && !each.targets.is_empty() && each.targets.iter().all(|target| unchecked(target)) {
+        return Checks::None;
+    }
     let container_passed = !container_checked || task.health == HealthStatus::Healthy;
     let targets_passed =
         !expected || (registered && each.targets.iter().all(|target| passes(target.health.state)));

@@ -210,6 +210,31 @@ fn a_target_that_nobody_probes_is_told_and_not_churned() {
 }
 
 #[test]
+fn without_health_checks_a_program_that_ends_at_once_is_no_healthy_task() {
+    let mut world = World::new(1, 100, 200).with_target_group();
+    for failures in 1..4 {
+        world.settle();
+        world.run_all();
+        world.settle();
+        world.probe(None, TargetHealthState::Unavailable);
+        world.settle();
+        let task = world.wanted().pop().expect("a task runs");
+        assert!(task.times.healthy_at.is_none(), "nobody has looked at it");
+        world.end(&task, StopCode::EssentialContainerExited);
+        world.settle();
+        assert_eq!(world.service().deployments[0].start_failures, failures);
+        world.pass(Policy::BACKOFF_STARTED_MAX);
+    }
+    world.settle();
+    world.run_all();
+    world.settle();
+    world.probe(None, TargetHealthState::Unavailable);
+    world.pass(Policy::HEALTHY_AFTER);
+    world.settle();
+    assert!(world.service().steady, "{}", world.events());
+}
+
+#[test]
 fn the_grace_period_holds_the_verdict_back() {
     let mut world = World::new(1, 100, 200).with_target_group();
     world.change_service(|service| service.health_check_grace = SECOND * 60);
