@@ -17,7 +17,7 @@ const VERSIONS_MAX: usize = 5;
 fn versions(policy: &AnyPolicy) -> Vec<PolicyVersion> {
     match policy {
         AnyPolicy::Aws(policy) => vec![PolicyVersion {
-            create_date: Some(managed_date(policy.shown())),
+            create_date: policy.shown().create_date,
             document: Some(policy.document()),
             is_default_version: Some(true),
             version_id: Some(super::managed::VERSION.to_owned()),
@@ -27,10 +27,6 @@ fn versions(policy: &AnyPolicy) -> Vec<PolicyVersion> {
             newest_first.map(|version| shown(&found.document, version)).collect()
         }
     }
-}
-
-fn managed_date(policy: Policy) -> gantry_types::Timestamp {
-    policy.create_date.unwrap_or_default()
 }
 
 fn shown(policy: &CustomerPolicy, version: &Version) -> PolicyVersion {

@@ -9,7 +9,7 @@ use gantry_types::Timestamp;
 use super::groups::streams_of;
 use super::names::{identified, invalid, stream};
 use super::pattern::Pattern;
-use super::read::{EVENTS_MAX, Request};
+use super::read::{EVENTS_MAX, Request, TIME_MAX};
 use super::records::{Group, Stream};
 use super::token::{digits, read_digits};
 use crate::Context;
@@ -41,6 +41,7 @@ pub(super) async fn filter_log_events(
         after: input.next_token.as_deref().map(read_digits).transpose()?,
         events_max: input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX),
         pattern: Some(pattern),
+        time_max: TIME_MAX,
     };
     let answer = context.logs().read(request).await?;
     let shown = |(stream, event): (usize, Event)| FilteredLogEvent {

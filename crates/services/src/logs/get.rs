@@ -6,7 +6,7 @@ use gantry_telemetry::logs::{Event, Order, Position};
 use gantry_types::Timestamp;
 
 use super::names::{identified, stream};
-use super::read::{Answer, EVENTS_MAX, Request};
+use super::read::{Answer, EVENTS_MAX, Request, TIME_MAX};
 use super::token::{self, Direction};
 use crate::Context;
 
@@ -40,6 +40,7 @@ pub(super) async fn get_log_events(
         after,
         events_max: input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX),
         pattern: None,
+        time_max: TIME_MAX,
     };
     let Answer { mut events, rest } = context.logs().read(request).await?;
     if direction == Direction::Backward {

@@ -19,7 +19,7 @@ use super::pattern::Pattern;
 pub(super) const EVENTS_MAX: usize = 10_000;
 pub(super) const BYTES_MAX: usize = 1 << 20;
 /// How long one request may read.
-const TIME_MAX: Duration = Duration::from_secs(2);
+pub(super) const TIME_MAX: Duration = Duration::from_secs(2);
 const SLICE_FIRST_MS: i64 = 60_000;
 const SLICE_SHORTEST_MS: i64 = 100;
 /// A slice that took less is followed by one twice as long, one that took much more by one half as long.
@@ -36,6 +36,8 @@ pub(super) struct Request {
     pub(super) after: Option<Position>,
     pub(super) events_max: usize,
     pub(super) pattern: Option<Pattern>,
+    /// After this time the answer is what was found by then. Every request gets on by one slice at least.
+    pub(super) time_max: Duration,
 }
 
 /// Events in the request's order, each with its stream's index.
@@ -86,10 +88,6 @@ fn read(store: &LogStore, request: &Request) -> std::io::Result<Answer> {
     let mut slice_ms = SLICE_FIRST_MS;
     let mut bytes_left = BYTES_MAX;
     while span.start < span.end {
-        if began.elapsed() >= TIME_MAX {
-            answer.rest = Some(edge(&span, request.order));
-            return Ok(answer);
-        }
         let (slice, behind) = cut(&span, request.order, slice_ms);
         let slice_began = Instant::now();
         let read = read_slice(store, request, &slice, &mut bytes_left, &mut answer)?;
@@ -103,6 +101,10 @@ fn read(store: &LogStore, request: &Request) -> std::io::Result<Answer> {
             slice_ms = (slice_ms / 2).max(SLICE_SHORTEST_MS);
         }
         span = behind;
+        if span.start < span.end && began.elapsed() >= request.time_max {
+            answer.rest = Some(edge(&span, request.order));
+            break;
+        }
     }
     Ok(answer)
 }
@@ -192,4 +194,53 @@ fn edge(span: &Span, order: Order) -> Position {
         Order::NewestFirst => span.end,
     };
     Position { at: Timestamp::from_millis(millis), number: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_telemetry::logs::{Batch, Limits, Record};
+
+    use super::*;
+
+    /// A request that has no time at all still gets on, and those that follow it miss nothing.
+    #[tokio::test]
+    async fn requests_without_time_get_on_slice_by_slice() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LogStore::open(folder.path(), Limits::default()).unwrap();
+        let stream = StreamId("s".to_owned());
+        let times: Vec<i64> = (0..40).map(|number| number * number * 5_000).collect();
+        let record =
+            |at: &i64| Record { sequence: 0, at: Timestamp::from_millis(*at), message: "m".to_owned() };
+        let records = times.iter().map(record).collect();
+        let batch = Batch { stream: stream.clone(), source: None, records, ingested_at: Timestamp::EPOCH };
+        store.append(batch).await.unwrap();
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let (mut after, mut seen, mut requests) = (None, Vec::new(), 0);
+            loop {
+                let request = Request {
+                    streams: vec![stream.clone()],
+                    from: None,
+                    to: None,
+                    order,
+                    after,
+                    events_max: EVENTS_MAX,
+                    pattern: None,
+                    time_max: Duration::ZERO,
+                };
+                let answer = read(&store, &request).unwrap();
+                seen.extend(answer.events.iter().map(|(_, event)| event.at.millis()));
+                requests += 1;
+                assert!(requests < 200, "it does not get on");
+                match answer.rest {
+                    Some(rest) => after = Some(rest),
+                    None => break,
+                }
+            }
+            if order == Order::NewestFirst {
+                seen.reverse();
+            }
+            assert_eq!(seen, times);
+            assert!(requests > 40, "each was cut short");
+        }
+    }
 }
