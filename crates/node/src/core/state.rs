@@ -188,7 +188,9 @@ fn wake_at(task: &TaskState, container: &ContainerState) -> Option<Timestamp> {
     match container.phase {
         ContainerPhase::Stopping { kill_at } => Some(kill_at),
         // A container that is to stop and waits for those that depend on it is not checked any more.
-        ContainerPhase::Running if !task.stopping => container.health.as_ref().and_then(HealthMachine::next_at),
+        ContainerPhase::Running if !task.stopping => {
+            container.health.as_ref().and_then(HealthMachine::next_at)
+        }
         ContainerPhase::Pulled if !task.stopping => super::drive::start_deadline(task, container),
         _ => None,
     }

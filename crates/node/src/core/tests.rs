@@ -439,6 +439,23 @@ fn a_node_that_restarts_looks_after_the_network_without_stopping_what_runs() {
 }
 
 #[test]
+fn a_node_that_restarts_while_it_stops_a_task_signals_it_once() {
+    let mut world = World::new();
+    world.run(vec![container("web")]);
+    world.image("web");
+    world.started("web");
+    assert_eq!(world.stop(), "persist, signal web, Stopping");
+    world.pass(10);
+    let found = vec![world.running("web")];
+    assert_eq!(world.restart(found, vec![]), "Stopping");
+    assert_eq!(world.pass(19), "");
+    assert_eq!(world.pass(1), "kill web", "30 s after the first signal");
+    let found = vec![world.running("web")];
+    assert_eq!(world.restart(found, vec![]), "kill web, Stopping", "it outlived the first one");
+    assert_eq!(world.exited("web", 137), "persist, Stopped");
+}
+
+#[test]
 fn what_ended_or_failed_while_the_node_was_away_is_told() {
     let mut world = World::new();
     world.run(vec![container("web")]);
