@@ -63,6 +63,8 @@ fn wildcard(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|each| *each == '*')
 }
 
+/// A property with one value.
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over references and values alike")]
 pub(super) fn one(text: impl ToString) -> Option<Vec<String>> {
     Some(vec![text.to_string()])
 }

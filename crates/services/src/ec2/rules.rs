@@ -215,7 +215,7 @@ pub(super) fn nest(rules: &[SecurityRule]) -> Vec<IpPermission> {
                     user_id: Some(ACCOUNT.to_owned()),
                     description,
                     ..UserIdGroupPair::default()
-                })
+                });
             }
             Peer::Unmatched(text) if text.starts_with("pl-") => permission
                 .prefix_list_ids
