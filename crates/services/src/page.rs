@@ -9,8 +9,8 @@ pub(crate) struct Page<T> {
     pub(crate) next: Option<String>,
 }
 
-/// Cuts the page behind `token` out of `items`, which are in the order of their keys. A token is the last key of the page
-/// before, in hexadecimal, so that what was made or deleted meanwhile neither repeats nor hides an item.
+/// Cuts the page behind `token` out of `items`, in the order of their keys. A token is the last key of the page before, in
+/// hexadecimal, so that what was made or deleted meanwhile neither repeats nor hides an item.
 pub(crate) fn page<T>(
     items: impl IntoIterator<Item = T>,
     key: impl Fn(&T) -> String,
@@ -23,11 +23,9 @@ pub(crate) fn page<T>(
         Some(Some(after)) => Some(after),
         Some(None) => return Err(invalid_token()),
     };
-    let mut items: Vec<T> = items
-        .into_iter()
-        .filter(|item| after.as_ref().is_none_or(|after| key(item) > *after))
-        .take(size + 1)
-        .collect();
+    let mut items: Vec<T> =
+        items.into_iter().filter(|item| after.as_ref().is_none_or(|after| key(item) > *after)).collect();
+    items.sort_by_cached_key(&key);
     let next = if items.len() > size {
         items.truncate(size);
         items.last().map(|last| encode(&key(last)))
@@ -56,7 +54,8 @@ mod tests {
 
     #[test]
     fn pages_meet_without_gap_or_overlap() {
-        let items = ["a", "b", "c", "d", "e"];
+        // Whatever order they come in.
+        let items = ["c", "a", "e", "b", "d"];
         let (mut seen, mut token) = (Vec::new(), None);
         loop {
             let invalid = || ApiError::sender("InvalidToken", "");
@@ -67,7 +66,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(seen, items);
+        assert_eq!(seen, ["a", "b", "c", "d", "e"]);
         for bad in ["x", "zz", "ü0"] {
             assert!(
                 page(items, |item| (*item).to_owned(), Some(bad), 2, || ApiError::sender("T", "")).is_err()

@@ -7,8 +7,14 @@
 //! it looked.
 
 use gantry_domain::object::Object;
-use gantry_domain::{Change, Key, View};
+use gantry_domain::{Change, Key, Stored, Versioned, View};
 use gantry_types::Value;
+
+/// Writes a record again as it is: two commits that rest on it, or one that rests on it and one that deletes it, then conflict.
+/// For what is made seldom; see [`tie`] for what is made in crowds.
+pub(crate) fn touch<T: Stored + Clone>(found: &Versioned<'_, T>) -> Change {
+    Change::update(found.value().clone(), found.revision)
+}
 
 fn class(kind: &str) -> String {
     format!("tie/{kind}")

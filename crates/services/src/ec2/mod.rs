@@ -75,6 +75,15 @@ handlers! {
     read describe_tags(DescribeTagsRequest) -> DescribeTagsResult = tags::describe;
 }
 
+/// Whether a VPC has a way to the internet.
+pub(crate) fn has_internet_gateway(
+    view: &gantry_domain::View,
+    region: &gantry_types::Region,
+    vpc: &gantry_types::VpcId,
+) -> Result<bool, ApiError> {
+    routes::has_gateway(view, region, vpc)
+}
+
 /// The name that Amazon's resolver gives an address of a VPC.
 pub(crate) fn private_dns_name(region: &gantry_types::Region, address: std::net::Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();

@@ -249,7 +249,6 @@ fn deployment_configuration(record: &ServiceRecord) -> DeploymentConfiguration {
         deployment_circuit_breaker: Some(DeploymentCircuitBreaker {
             enable: record.circuit_breaker.enable,
             rollback: record.circuit_breaker.rollback,
-            ..DeploymentCircuitBreaker::default()
         })
         .filter(|_| record.scheduling == SchedulingStrategy::Replica),
         strategy: Some(given.strategy.clone().unwrap_or_else(|| "ROLLING".to_owned())),

@@ -1,20 +1,23 @@
 //! A listener's and a rule's actions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gantry_api::ApiError;
 use gantry_api::elbv2::*;
+use gantry_api::{ApiError, CallContext};
 use gantry_domain::elb::{
-    FixedResponse, Forward, Listener as ListenerRecord, LoadBalancer as BalancerRecord, Redirect, RuleAction,
-    TargetProtocol, WeightedTargetGroup,
+    FixedResponse, Forward, Listener as ListenerRecord, LoadBalancer as BalancerRecord, Redirect,
+    Rule as RuleRecord, RuleAction, TargetProtocol, WeightedTargetGroup,
 };
-use gantry_domain::{Change, Key, View};
+use gantry_domain::{Change, View};
 use gantry_types::Arn;
 
 use super::catalogue::GROUPS_PER_ACTION_MAX;
 use super::names::{group, validation};
+use crate::ties::touch;
 
 const FIXED_BODY_BYTES_MAX: usize = 1024;
+const REDIRECT_PART_LENGTH_MAX: usize = 128;
 const CONTENT_TYPES: [&str; 5] =
     ["text/plain", "text/css", "text/html", "application/javascript", "application/json"];
 
@@ -22,9 +25,11 @@ fn bad_action(message: impl Into<String>) -> ApiError {
     errors::invalid_load_balancer_action_exception(message)
 }
 
-/// Typed actions, with checks on the target groups that they rest on.
+/// Typed actions, with the changes that make them conflict with a deletion of the target groups that they name, and with
+/// another load balancer's taking them.
 pub(super) fn parse(
     view: &View,
+    call: &CallContext,
     balancer: &BalancerRecord,
     given: &[Action],
 ) -> Result<(Vec<RuleAction>, Vec<Change>), ApiError> {
@@ -34,9 +39,9 @@ pub(super) fn parse(
             _ => "Gantry supports exactly one action yet: forward, redirect or fixed-response",
         }));
     };
-    let mut checks = Vec::new();
+    let mut touched = Vec::new();
     let parsed = match action.r#type.as_str() {
-        "forward" => RuleAction::Forward(forward(view, balancer, action, &mut checks)?),
+        "forward" => RuleAction::Forward(forward(view, call, balancer, action, &mut touched)?),
         "redirect" => RuleAction::Redirect(redirect(action)?),
         "fixed-response" => RuleAction::FixedResponse(fixed_response(action)?),
         "authenticate-oidc" | "authenticate-cognito" | "jwt-validation" => {
@@ -47,14 +52,15 @@ pub(super) fn parse(
         }
         other => return Err(validation(format!("Invalid action type '{other}'"))),
     };
-    Ok((vec![parsed], checks))
+    Ok((vec![parsed], touched))
 }
 
 fn forward(
     view: &View,
+    call: &CallContext,
     balancer: &BalancerRecord,
     action: &Action,
-    checks: &mut Vec<Change>,
+    touched: &mut Vec<Change>,
 ) -> Result<Forward, ApiError> {
     let config = action.forward_config.clone().unwrap_or_default();
     let mut tuples = config.target_groups.unwrap_or_default();
@@ -76,10 +82,9 @@ fn forward(
             "A forward action has at most {GROUPS_PER_ACTION_MAX} target groups"
         )));
     }
-    let single = tuples.len() == 1;
     let mut target_groups: Vec<WeightedTargetGroup> = Vec::new();
     for tuple in tuples {
-        let found = group(view, tuple.target_group_arn.as_deref().unwrap_or(""))?;
+        let found = group(view, call, tuple.target_group_arn.as_deref().unwrap_or(""))?;
         if found.vpc != balancer.vpc {
             return Err(errors::invalid_configuration_request_exception(format!(
                 "The target group '{}' and the load balancer are in different VPCs",
@@ -87,13 +92,13 @@ fn forward(
             )));
         }
         check_association(view, balancer, &found.arn)?;
-        let weight = tuple.weight.unwrap_or(i32::from(single));
+        let weight = tuple.weight.unwrap_or(1);
         let weight = u32::try_from(weight).ok().filter(|weight| *weight <= 999);
         let weight = weight.ok_or_else(|| validation("Target group weights must be between 0 and 999"))?;
         if target_groups.iter().any(|other| other.target_group == found.arn) {
             return Err(bad_action("A target group can be named only once in an action"));
         }
-        checks.push(Change::check(Key::target_group(&found.arn), found.revision));
+        touched.push(touch(&found));
         target_groups.push(WeightedTargetGroup { target_group: found.arn.clone(), weight });
     }
     let sticky = config.target_group_stickiness_config.filter(|config| config.enabled == Some(true));
@@ -114,27 +119,37 @@ fn check_association(view: &View, balancer: &BalancerRecord, target_group: &Arn)
     Ok(())
 }
 
-fn names(actions: &[RuleAction], target_group: &Arn) -> bool {
-    actions.iter().any(|action| match action {
-        RuleAction::Forward(forward) => {
-            forward.target_groups.iter().any(|each| each.target_group == *target_group)
-        }
-        RuleAction::Redirect(_) | RuleAction::FixedResponse(_) => false,
-    })
+/// The target groups that actions forward to.
+fn named(actions: &[RuleAction]) -> impl Iterator<Item = &Arn> {
+    let groups = actions.iter().filter_map(|action| match action {
+        RuleAction::Forward(forward) => Some(&forward.target_groups),
+        RuleAction::Redirect(_) | RuleAction::FixedResponse(_) => None,
+    });
+    groups.flatten().map(|each| &each.target_group)
 }
 
 /// The load balancers that forward to a group.
 pub(super) fn balancers_of(view: &View, target_group: &Arn) -> Vec<Arn> {
-    let mut found: Vec<Arn> = Vec::new();
-    let mut add = |arn: &Arn| {
-        if !found.contains(arn) {
-            found.push(arn.clone());
+    associations(view).remove(target_group).unwrap_or_default()
+}
+
+/// Every target group that something forwards to, with the load balancers that do.
+pub(super) fn associations(view: &View) -> BTreeMap<Arn, Vec<Arn>> {
+    let mut found: BTreeMap<Arn, Vec<Arn>> = BTreeMap::new();
+    let mut add = |actions: &[RuleAction], balancer: &Arn| {
+        for target_group in named(actions) {
+            let balancers = found.entry(target_group.clone()).or_default();
+            if !balancers.contains(balancer) {
+                balancers.push(balancer.clone());
+            }
         }
     };
     for listener in view.scan::<ListenerRecord>("") {
-        let by_rule = || view.rules_of(&listener.arn).iter().any(|rule| names(&rule.actions, target_group));
-        if names(&listener.default_actions, target_group) || by_rule() {
-            add(&listener.load_balancer);
+        add(&listener.default_actions, &listener.load_balancer);
+    }
+    for rule in view.scan::<RuleRecord>("") {
+        if let Some(listener) = view.listener(&rule.listener) {
+            add(&rule.actions, &listener.load_balancer);
         }
     }
     found
@@ -165,14 +180,21 @@ fn redirect(action: &Action) -> Result<Redirect, ApiError> {
     if !redirect.path.starts_with('/') {
         return Err(bad_action("The redirect path must begin with '/'"));
     }
+    // These become a header: what ends a line there would begin another one.
+    for (name, text) in [("host", &redirect.host), ("path", &redirect.path), ("query", &redirect.query)] {
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !printable || text.len() > REDIRECT_PART_LENGTH_MAX || (name == "host" && text.is_empty()) {
+            return Err(bad_action(format!(
+                "The redirect {name} must be at most {REDIRECT_PART_LENGTH_MAX} printable ASCII characters without spaces"
+            )));
+        }
+    }
     let same = redirect.protocol == "#{protocol}"
         && redirect.host == "#{host}"
         && redirect.port == "#{port}"
         && redirect.path == "/#{path}";
     if same {
-        return Err(bad_action(
-            "The redirect must change at least one of protocol, host, port and path, or it would loop",
-        ));
+        return Err(bad_action("The redirect configuration is not valid because it creates a loop"));
     }
     Ok(redirect)
 }

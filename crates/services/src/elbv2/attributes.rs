@@ -19,6 +19,8 @@ enum Range {
     Only(&'static str),
 }
 
+const TEXT_LENGTH_MAX: usize = 1024;
+
 struct Attribute {
     name: &'static str,
     default: &'static str,
@@ -96,6 +98,7 @@ fn all(known: &[Attribute], set: &Attributes) -> Vec<(String, String)> {
 }
 
 fn set(
+    what: &str,
     known: &[Attribute],
     attributes: &mut Attributes,
     key: Option<&str>,
@@ -104,7 +107,7 @@ fn set(
     let key = key.unwrap_or("");
     let value = value.unwrap_or("");
     let Some(found) = known.iter().find(|each| each.name == key) else {
-        return Err(validation(format!("Load balancer attribute key '{key}' is not recognized")));
+        return Err(validation(format!("{what} attribute key '{key}' is not recognized")));
     };
     let invalid = |what: String| Err(validation(format!("'{key}' must be {what}; it is '{value}'")));
     match &found.range {
@@ -112,7 +115,9 @@ fn set(
             return invalid("'true' or 'false'".to_owned());
         }
         Range::Number(least, most) => {
-            let number = value.parse::<i64>().ok().filter(|number| (*least..=*most).contains(number));
+            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            let number =
+                value.parse::<i64>().ok().filter(|number| digits && (*least..=*most).contains(number));
             // Slow start is off, or at least half a minute.
             let slow = key == "slow_start.duration_seconds"
                 && number.is_some_and(|number| (1..30).contains(&number));
@@ -127,6 +132,9 @@ fn set(
                 format!("Gantry does not support '{key}' = '{value}' yet; only '{only}'"),
             ));
         }
+        Range::Text if value.len() > TEXT_LENGTH_MAX || value.chars().any(char::is_control) => {
+            return invalid(format!("at most {TEXT_LENGTH_MAX} printable characters"));
+        }
         Range::Boolean | Range::OneOf(_) | Range::Only(_) | Range::Text => {}
     }
     attributes.insert(key.to_owned(), value.to_owned());
@@ -136,28 +144,30 @@ fn set(
 macro_rules! attribute_calls {
     ($describe:ident($describe_input:ty) -> $describe_output:ident,
      $modify:ident($modify_input:ty) -> $modify_output:ident,
-     $find:path, $arn:ident, $known:ident, $shape:ident) => {
+     $find:path, $arn:ident, $known:ident, $shape:ident, $what:literal) => {
         fn $arn(attributes: &Attributes) -> Option<Vec<$shape>> {
             let shape = |(key, value)| $shape { key: Some(key), value: Some(value) };
             Some(all(&$known, attributes).into_iter().map(shape).collect())
         }
         pub(super) fn $describe(
             view: &View,
-            _call: &CallContext,
+            call: &CallContext,
             input: &$describe_input,
         ) -> Result<$describe_output, ApiError> {
-            Ok($describe_output { attributes: $arn(&$find(view, &input.$arn)?.attributes) })
+            Ok($describe_output { attributes: $arn(&$find(view, call, &input.$arn)?.attributes) })
         }
         pub(super) fn $modify(
             view: &View,
-            _call: &CallContext,
+            call: &CallContext,
             input: &$modify_input,
             _ids: &mut Ids,
         ) -> Decision<$modify_output> {
-            let found = $find(view, &input.$arn)?;
+            let found = $find(view, call, &input.$arn)?;
             let mut record = found.value().clone();
+            // One attribute that is wrong keeps all of them from being changed.
             for each in &input.attributes {
-                set(&$known, &mut record.attributes, each.key.as_deref(), each.value.as_deref())?;
+                let (key, value) = (each.key.as_deref(), each.value.as_deref());
+                set($what, &$known, &mut record.attributes, key, value)?;
             }
             let output = $modify_output { attributes: $arn(&record.attributes) };
             Ok((output, vec![Change::update(record, found.revision)]))
@@ -168,17 +178,17 @@ macro_rules! attribute_calls {
 attribute_calls!(
     describe_balancer(DescribeLoadBalancerAttributesInput) -> DescribeLoadBalancerAttributesOutput,
     modify_balancer(ModifyLoadBalancerAttributesInput) -> ModifyLoadBalancerAttributesOutput,
-    balancer, load_balancer_arn, BALANCER, LoadBalancerAttribute
+    balancer, load_balancer_arn, BALANCER, LoadBalancerAttribute, "Load balancer"
 );
 attribute_calls!(
     describe_group(DescribeTargetGroupAttributesInput) -> DescribeTargetGroupAttributesOutput,
     modify_group(ModifyTargetGroupAttributesInput) -> ModifyTargetGroupAttributesOutput,
-    group, target_group_arn, GROUP, TargetGroupAttribute
+    group, target_group_arn, GROUP, TargetGroupAttribute, "Target group"
 );
 attribute_calls!(
     describe_listener(DescribeListenerAttributesInput) -> DescribeListenerAttributesOutput,
     modify_listener(ModifyListenerAttributesInput) -> ModifyListenerAttributesOutput,
-    listener, listener_arn, LISTENER, ListenerAttribute
+    listener, listener_arn, LISTENER, ListenerAttribute, "Listener"
 );
 
 #[cfg(test)]
@@ -192,7 +202,8 @@ mod tests {
             all(&GROUP, &own)
                 .contains(&("deregistration_delay.timeout_seconds".to_owned(), "300".to_owned()))
         );
-        set(&GROUP, &mut own, Some("deregistration_delay.timeout_seconds"), Some("15")).unwrap();
+        set("Target group", &GROUP, &mut own, Some("deregistration_delay.timeout_seconds"), Some("15"))
+            .unwrap();
         assert!(
             all(&GROUP, &own).contains(&("deregistration_delay.timeout_seconds".to_owned(), "15".to_owned()))
         );
@@ -203,7 +214,7 @@ mod tests {
             ("load_balancing.algorithm.type", "best"),
             ("nonsense", "1"),
         ] {
-            assert!(set(&GROUP, &mut own, Some(key), Some(value)).is_err(), "{key}={value}");
+            assert!(set("Target group", &GROUP, &mut own, Some(key), Some(value)).is_err(), "{key}={value}");
         }
     }
 }

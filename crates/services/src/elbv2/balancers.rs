@@ -1,25 +1,30 @@
 //! Load balancers.
 
-use std::net::Ipv4Addr;
-
-use gantry_api::elbv2::*;
+use gantry_api::elbv2::{
+    AvailabilityZone, CreateLoadBalancerInput, CreateLoadBalancerOutput, DeleteLoadBalancerInput,
+    DeleteLoadBalancerOutput, DescribeLoadBalancersInput, DescribeLoadBalancersOutput, LoadBalancer,
+    LoadBalancerState, SetIpAddressTypeInput, SetIpAddressTypeOutput, SetSecurityGroupsInput,
+    SetSecurityGroupsOutput, SetSubnetsInput, SetSubnetsOutput, errors,
+};
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::elb::{
     Listener as ListenerRecord, LoadBalancer as BalancerRecord, LoadBalancerState as State,
     LoadBalancerSubnet, Scheme,
 };
-use gantry_domain::network::{
-    InterfaceOwner, NetworkInterface as InterfaceRecord, SecurityGroup as GroupRecord,
-    Subnet as SubnetRecord, mac_address,
-};
-use gantry_domain::{Change, Key, Stored, Versioned, View};
-use gantry_types::{Arn, Ids, NetworkInterfaceId, SecurityGroupId, SubnetId, Value, VpcId, arn};
+use gantry_domain::network::Subnet as SubnetRecord;
+use gantry_domain::{Change, Key, Kind, Stored, Versioned, View};
+use gantry_types::{Ids, SecurityGroupId, SubnetId, Value, VpcId, arn};
 
+use super::addresses::{interfaces, outside_address, owned, security_groups, subnets};
 use super::catalogue::BALANCERS_MAX;
 use super::names::{balancer, check_name, invalid_marker, page_size, validation};
 use super::tags;
 use crate::page::page;
+use crate::ties::touch;
 use crate::{Decision, Settings};
+
+/// Changes that one commit of a deletion makes at most.
+const DELETION_CHANGES_MAX: usize = 100;
 
 /// The zone that AWS's own records of load balancers are in, per region; here there is one.
 const HOSTED_ZONE: &str = "Z35SXDOTRQ7X7K";
@@ -51,17 +56,19 @@ pub(super) fn create(
             .ok_or_else(|| errors::invalid_scheme_exception(format!("Invalid scheme '{text}'")))?,
     };
     let (vpc, subnets) = subnets(view, call, input.subnets.as_deref(), input.subnet_mappings.as_deref())?;
-    let groups = security_groups(view, call, &vpc, input.security_groups.as_deref())?;
+    let groups = security_groups(view, call, &vpc, input.security_groups.as_deref().unwrap_or_default())?;
+    let group_ids: Vec<SecurityGroupId> = groups.iter().map(|group| group.value().id.clone()).collect();
     let region = &call.region;
     let mut own = view.scan::<BalancerRecord>("").filter(|each| each.region == *region);
     if let Some(existing) = own.find(|each| each.name == input.name) {
-        return same_or_duplicate(existing.value(), scheme, &subnets, &groups);
+        return same_or_duplicate(existing.value(), scheme, &subnets, &group_ids);
     }
     if view.scan::<BalancerRecord>("").filter(|each| each.region == *region).count() >= BALANCERS_MAX {
         return Err(errors::too_many_load_balancers_exception(
             "The maximum number of load balancers has been reached",
         ));
     }
+    check_gateway(view, call, scheme, &vpc)?;
     let arn = arn(
         "elasticloadbalancing",
         region.as_str(),
@@ -74,7 +81,8 @@ pub(super) fn create(
         Scheme::InternetFacing => Some(outside_address(view, settings)?),
         Scheme::Internal => None,
     };
-    let (subnets, mut changes) = interfaces(view, call, &arn, &subnets, &groups, ids)?;
+    let (subnets, mut changes) = interfaces(view, call, &arn, &subnets, &group_ids, ids)?;
+    changes.extend(groups.iter().map(touch));
     let record = BalancerRecord {
         region: region.clone(),
         arn,
@@ -84,7 +92,7 @@ pub(super) fn create(
         vpc,
         subnets,
         outside_address,
-        security_groups: groups,
+        security_groups: group_ids,
         state: State::Provisioning,
         state_reason: None,
         attributes: Default::default(),
@@ -121,13 +129,23 @@ fn same_or_duplicate(
     let mut given: Vec<&SubnetId> = subnets.iter().map(|each| &each.value().id).collect();
     own.sort();
     given.sort();
-    if existing.scheme == scheme && own == given && existing.security_groups == groups {
+    let same_groups = existing.security_groups.len() == groups.len()
+        && groups.iter().all(|group| existing.security_groups.contains(group));
+    if existing.scheme == scheme && own == given && same_groups {
         return Ok((CreateLoadBalancerOutput { load_balancers: Some(vec![shown(existing)]) }, vec![]));
     }
     Err(errors::duplicate_load_balancer_name_exception(format!(
         "A load balancer with the same name '{}' exists, but with different settings",
         existing.name
     )))
+}
+
+/// What faces the internet needs a way there.
+fn check_gateway(view: &View, call: &CallContext, scheme: Scheme, vpc: &VpcId) -> Result<(), ApiError> {
+    if scheme == Scheme::InternetFacing && !crate::ec2::has_internet_gateway(view, &call.region, vpc)? {
+        return Err(errors::invalid_subnet_exception(format!("VPC {vpc} has no internet gateway")));
+    }
+    Ok(())
 }
 
 fn check_address_type(given: Option<&str>) -> Result<(), ApiError> {
@@ -139,129 +157,13 @@ fn check_address_type(given: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-type Subnets<'v> = (VpcId, Vec<Versioned<'v, SubnetRecord>>);
-
-/// At least two subnets, in different zones of one VPC.
-fn subnets<'v>(
-    view: &'v View,
-    call: &CallContext,
-    given: Option<&[String]>,
-    mappings: Option<&[SubnetMapping]>,
-) -> Result<Subnets<'v>, ApiError> {
-    let mapped: Vec<String> =
-        mappings.iter().copied().flatten().filter_map(|each| each.subnet_id.clone()).collect();
-    let names = given.filter(|names| !names.is_empty()).map_or(mapped, <[String]>::to_vec);
-    if names.is_empty() {
-        return Err(validation("At least two subnets in two different Availability Zones must be specified"));
-    }
-    let mut found: Vec<Versioned<'_, SubnetRecord>> = Vec::new();
-    for name in &names {
-        let subnet = view.subnet(&call.region, &name.as_str().into()).ok_or_else(|| {
-            errors::subnet_not_found_exception(format!("The subnet ID '{name}' does not exist"))
-        })?;
-        if found.iter().any(|other| other.vpc != subnet.vpc) {
-            return Err(errors::invalid_configuration_request_exception(
-                "The subnets must belong to the same VPC",
-            ));
-        }
-        if found.iter().any(|other| other.availability_zone == subnet.availability_zone) {
-            return Err(errors::invalid_configuration_request_exception(
-                "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
-            ));
-        }
-        found.push(subnet);
-    }
-    if found.len() < 2 {
-        return Err(validation("At least two subnets in two different Availability Zones must be specified"));
-    }
-    Ok((found[0].vpc.clone(), found))
-}
-
-fn security_groups(
-    view: &View,
-    call: &CallContext,
-    vpc: &VpcId,
-    given: Option<&[String]>,
-) -> Result<Vec<SecurityGroupId>, ApiError> {
-    let given = given.unwrap_or_default();
-    if given.is_empty() {
-        let default = view.security_groups_of_vpc(&call.region, vpc).find(|group| group.name == "default");
-        return Ok(default.map(|group| group.id.clone()).into_iter().collect());
-    }
-    let find = |id: &String| {
-        let found = view.get::<GroupRecord>(&Key::security_group(&call.region, &id.as_str().into()));
-        match found {
-            None => Err(errors::invalid_security_group_exception(format!(
-                "The security group '{id}' does not exist"
-            ))),
-            Some(group) if group.vpc != *vpc => Err(errors::invalid_configuration_request_exception(
-                format!("One or more security groups are invalid: '{id}' is in another VPC"),
-            )),
-            Some(group) => Ok(group.id.clone()),
-        }
-    };
-    given.iter().map(find).collect()
-}
-
-/// An interface in each subnet. Addresses are taken from the subnet's end, tasks take theirs from its beginning.
-fn interfaces(
-    view: &View,
-    call: &CallContext,
-    arn: &Arn,
-    subnets: &[Versioned<'_, SubnetRecord>],
-    groups: &[SecurityGroupId],
-    ids: &mut Ids,
-) -> Result<(Vec<LoadBalancerSubnet>, Vec<Change>), ApiError> {
-    let (mut own, mut changes) = (Vec::new(), Vec::new());
-    for subnet in subnets {
-        let mut slots = (0..subnet.capacity()).rev().filter_map(|slot| subnet.address(slot));
-        let address = slots.find(|address| !view.is_address_used(&subnet.id, *address)).ok_or_else(|| {
-            errors::invalid_subnet_exception(format!("Not enough IP space available in {}", subnet.id))
-        })?;
-        own.push(LoadBalancerSubnet {
-            subnet: subnet.id.clone(),
-            availability_zone: subnet.availability_zone.clone(),
-            address,
-        });
-        // Writing the subnet again makes two choices of one address, made at the same time, conflict.
-        changes.push(Change::update(subnet.value().clone(), subnet.revision));
-        changes.push(Change::create(InterfaceRecord {
-            region: call.region.clone(),
-            id: NetworkInterfaceId::new(format!("eni-{}", ids.hex(17))),
-            vpc: subnet.vpc.clone(),
-            subnet: subnet.id.clone(),
-            availability_zone: subnet.availability_zone.clone(),
-            address,
-            mac: mac_address(address, 0xe1),
-            security_groups: groups.to_vec(),
-            owner: InterfaceOwner::LoadBalancer(arn.clone()),
-            created_at: call.now,
-            document: Value::map(),
-        }));
-    }
-    Ok((own, changes))
-}
-
-/// The first address of the range that no load balancer has.
-fn outside_address(view: &View, settings: &Settings) -> Result<Ipv4Addr, ApiError> {
-    let used: std::collections::BTreeSet<Ipv4Addr> =
-        view.scan::<BalancerRecord>("").filter_map(|each| each.outside_address).collect();
-    let range = settings.load_balancer_range;
-    let mut addresses = (1..range.len().saturating_sub(1)).map_while(|offset| range.nth(offset));
-    addresses.find(|address| !used.contains(address)).ok_or_else(|| {
-        errors::too_many_load_balancers_exception(format!(
-            "Every address of {range} is taken by a load balancer"
-        ))
-    })
-}
-
 pub(super) fn delete(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DeleteLoadBalancerInput,
     _ids: &mut Ids,
 ) -> Decision<DeleteLoadBalancerOutput> {
-    let found = match balancer(view, &input.load_balancer_arn) {
+    let found = match balancer(view, call, &input.load_balancer_arn) {
         // Deleting what is gone succeeds, as on AWS.
         Err(error) if error.code == "LoadBalancerNotFound" => {
             return Ok((DeleteLoadBalancerOutput {}, vec![]));
@@ -274,10 +176,16 @@ pub(super) fn delete(
             found.arn
         )));
     }
-    let mut changes = vec![Change::delete(found.value().key(), found.revision)];
-    for listener in view.scan::<ListenerRecord>("").filter(|each| each.load_balancer == found.arn) {
-        changes.extend(super::listeners::deletion(view, listener));
+    let listeners: Vec<Versioned<'_, ListenerRecord>> = view.listeners_of(&found.arn).collect();
+    let mut changes: Vec<Change> =
+        listeners.into_iter().flat_map(|listener| super::listeners::deletion(view, listener)).collect();
+    if changes.len() > DELETION_CHANGES_MAX {
+        // Rules first: a listener that is there can still be deleted with those that are left.
+        changes.retain(|change| change.key.kind == Kind::Rule);
+        changes.truncate(DELETION_CHANGES_MAX);
+        return Ok((DeleteLoadBalancerOutput {}, changes));
     }
+    changes.push(Change::delete(found.value().key(), found.revision));
     for interface in owned(view, found.value()) {
         changes.push(Change::delete(interface.value().key(), interface.revision));
     }
@@ -291,11 +199,6 @@ pub(super) fn delete(
 fn free(view: &View, class: &str, name: &str) -> Option<Change> {
     let key = Key::object(class, name);
     view.record(&key).map(|(revision, _)| Change::delete(key.clone(), revision))
-}
-
-fn owned<'v>(view: &'v View, record: &BalancerRecord) -> Vec<Versioned<'v, InterfaceRecord>> {
-    let is_own = |interface: &InterfaceRecord| matches!(&interface.owner, InterfaceOwner::LoadBalancer(arn) if *arn == record.arn);
-    view.scan::<InterfaceRecord>(&format!("{}/", record.region)).filter(|each| is_own(each)).collect()
 }
 
 fn zones(record: &BalancerRecord) -> Vec<AvailabilityZone> {
@@ -341,7 +244,7 @@ pub(super) fn describe(
         ));
     }
     for arn in arns.unwrap_or_default() {
-        balancer(view, arn)?;
+        balancer(view, call, arn)?;
     }
     let own: Vec<&BalancerRecord> = view
         .scan::<BalancerRecord>("")
@@ -371,10 +274,14 @@ pub(super) fn set_security_groups(
     input: &SetSecurityGroupsInput,
     _ids: &mut Ids,
 ) -> Decision<SetSecurityGroupsOutput> {
-    let found = balancer(view, &input.load_balancer_arn)?;
+    let found = balancer(view, call, &input.load_balancer_arn)?;
     let mut record = found.value().clone();
-    record.security_groups = security_groups(view, call, &record.vpc, Some(&input.security_groups))?;
-    let mut changes = Vec::new();
+    if input.security_groups.is_empty() {
+        return Err(validation("At least one security group must be specified"));
+    }
+    let groups = security_groups(view, call, &record.vpc, &input.security_groups)?;
+    record.security_groups = groups.iter().map(|group| group.value().id.clone()).collect();
+    let mut changes: Vec<Change> = groups.iter().map(touch).collect();
     for interface in owned(view, &record) {
         let mut changed = interface.value().clone();
         changed.security_groups.clone_from(&record.security_groups);
@@ -396,7 +303,7 @@ pub(super) fn set_subnets(
     ids: &mut Ids,
 ) -> Decision<SetSubnetsOutput> {
     check_address_type(input.ip_address_type.as_deref())?;
-    let found = balancer(view, &input.load_balancer_arn)?;
+    let found = balancer(view, call, &input.load_balancer_arn)?;
     let (vpc, wanted) = subnets(view, call, input.subnets.as_deref(), input.subnet_mappings.as_deref())?;
     if vpc != found.vpc {
         return Err(errors::invalid_configuration_request_exception(
@@ -430,11 +337,11 @@ pub(super) fn set_subnets(
 
 pub(super) fn set_ip_address_type(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &SetIpAddressTypeInput,
     _ids: &mut Ids,
 ) -> Decision<SetIpAddressTypeOutput> {
-    balancer(view, &input.load_balancer_arn)?;
+    balancer(view, call, &input.load_balancer_arn)?;
     check_address_type(Some(&input.ip_address_type))?;
     Ok((SetIpAddressTypeOutput { ip_address_type: Some("ipv4".to_owned()) }, vec![]))
 }

@@ -90,9 +90,11 @@ fn parse_one(given: &RuleCondition) -> Result<Condition, ApiError> {
         "http-header" => {
             let config = given.http_header_config.clone().unwrap_or_default();
             let name = config.http_header_name.unwrap_or_default();
-            if name.is_empty() || name.len() > NAME_LENGTH_MAX || name.eq_ignore_ascii_case("host") {
+            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            let is_name = !name.is_empty() && name.len() <= NAME_LENGTH_MAX && name.bytes().all(is_token);
+            if !is_name || name.eq_ignore_ascii_case("host") {
                 return Err(validation(format!(
-                    "HTTP header name '{name}' must have between 1 and {NAME_LENGTH_MAX} characters and not be Host"
+                    "HTTP header name '{name}' must be a header's name of up to {NAME_LENGTH_MAX} characters, and not Host"
                 )));
             }
             Ok(Condition::HttpHeader { name, values: values(config.values.as_ref(), field)? })

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use gantry_api::elbv2::*;
 use gantry_api::{ApiError, CallContext};
-use gantry_domain::elb::{HealthCheck, Target, TargetGroup as GroupRecord, TargetType};
+use gantry_domain::elb::{HealthCheck, TargetGroup as GroupRecord, TargetType};
 use gantry_domain::object::Object;
 use gantry_domain::{Change, Key, Stored, View};
-use gantry_types::{Ids, Value, arn};
+use gantry_types::{Arn, Ids, Value, arn};
 
-use super::actions::{balancers_of, check_protocol, seconds};
+use super::actions::{associations, balancers_of, check_protocol, seconds};
 use super::catalogue::GROUPS_MAX;
 use super::names::{check_name, group, invalid_marker, page_size, validation};
 use super::tags;
 use crate::Decision;
 use crate::page::page;
+use crate::ties::touch;
 
 const PATH_LENGTH_MAX: usize = 1024;
 
@@ -40,6 +41,16 @@ pub(super) fn create(
         return Err(errors::invalid_configuration_request_exception(format!(
             "Gantry supports the protocol version HTTP1, not '{version}', yet"
         )));
+    }
+    if input.ip_address_type.as_deref().is_some_and(|each| each != "ipv4") {
+        return Err(errors::invalid_configuration_request_exception(
+            "Gantry supports only the IP address type ipv4 yet",
+        ));
+    }
+    if input.target_control_port.is_some() {
+        return Err(errors::invalid_configuration_request_exception(
+            "Gantry does not support TargetControlPort yet",
+        ));
     }
     let port = input.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let port = port.ok_or_else(|| validation("A port between 1 and 65535 must be specified"))?;
@@ -67,7 +78,7 @@ pub(super) fn create(
         timeout: input.health_check_timeout_seconds,
         healthy: input.healthy_threshold_count,
         unhealthy: input.unhealthy_threshold_count,
-        matcher: input.matcher.as_ref().and_then(|matcher| matcher.http_code.as_deref()),
+        matcher: http_codes(input.matcher.as_ref())?,
     }
     .apply(defaults)?;
     let region = &call.region;
@@ -80,7 +91,9 @@ pub(super) fn create(
             && existing.health_check == health_check;
         if same {
             return Ok((
-                CreateTargetGroupOutput { target_groups: Some(vec![shown(view, existing.value())]) },
+                CreateTargetGroupOutput {
+                    target_groups: Some(vec![shown(existing.value(), &balancers_of(view, &existing.arn))]),
+                },
                 vec![],
             ));
         }
@@ -111,14 +124,25 @@ pub(super) fn create(
         created_at: call.now,
         document: tags::document(input.tags.as_deref())?,
     };
-    let output = CreateTargetGroupOutput { target_groups: Some(vec![shown(view, &record)]) };
+    let output = CreateTargetGroupOutput {
+        target_groups: Some(vec![shown(&record, &balancers_of(view, &record.arn))]),
+    };
     // Two groups of one name, made at the same time, meet here.
     let name = Object {
         class: format!("elbv2/target-group-name/{region}"),
         name: input.name.clone(),
         document: Value::from(record.arn.as_str()),
     };
-    Ok((output, vec![Change::create(name), Change::create(record)]))
+    Ok((output, vec![touch(&vpc), Change::create(name), Change::create(record)]))
+}
+
+fn http_codes(given: Option<&Matcher>) -> Result<Option<&str>, ApiError> {
+    match given {
+        Some(matcher) if matcher.grpc_code.is_some() => Err(validation(
+            "A gRPC code cannot be specified for a target group with the protocol version HTTP1",
+        )),
+        given => Ok(given.and_then(|matcher| matcher.http_code.as_deref())),
+    }
 }
 
 /// The members of a health check that a call gives.
@@ -203,11 +227,11 @@ impl Given<'_> {
 
 pub(super) fn modify(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &ModifyTargetGroupInput,
     _ids: &mut Ids,
 ) -> Decision<ModifyTargetGroupOutput> {
-    let found = group(view, &input.target_group_arn)?;
+    let found = group(view, call, &input.target_group_arn)?;
     let mut record = found.value().clone();
     record.health_check = Given {
         enabled: input.health_check_enabled,
@@ -218,20 +242,22 @@ pub(super) fn modify(
         timeout: input.health_check_timeout_seconds,
         healthy: input.healthy_threshold_count,
         unhealthy: input.unhealthy_threshold_count,
-        matcher: input.matcher.as_ref().and_then(|matcher| matcher.http_code.as_deref()),
+        matcher: http_codes(input.matcher.as_ref())?,
     }
     .apply(record.health_check)?;
-    let output = ModifyTargetGroupOutput { target_groups: Some(vec![shown(view, &record)]) };
+    let output = ModifyTargetGroupOutput {
+        target_groups: Some(vec![shown(&record, &balancers_of(view, &record.arn))]),
+    };
     Ok((output, vec![Change::update(record, found.revision)]))
 }
 
 pub(super) fn delete(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DeleteTargetGroupInput,
     _ids: &mut Ids,
 ) -> Decision<DeleteTargetGroupOutput> {
-    let found = match group(view, &input.target_group_arn) {
+    let found = match group(view, call, &input.target_group_arn) {
         // Deleting what is gone succeeds, as on AWS.
         Err(error) if error.code == "TargetGroupNotFound" => return Ok((DeleteTargetGroupOutput {}, vec![])),
         other => other?,
@@ -243,8 +269,7 @@ pub(super) fn delete(
         )));
     }
     let mut changes = vec![Change::delete(found.value().key(), found.revision)];
-    let targets = view.targets_of(&found.arn);
-    changes.extend(targets.map(|target| Change::delete(Target::key(target.value()), target.revision)));
+    // Targets without a group are swept away by the control loop: there may be more of them than fit into one commit.
     let name = Key::object(&format!("elbv2/target-group-name/{}", found.region), &found.name);
     if let Some((revision, _)) = view.record(&name) {
         changes.push(Change::delete(name.clone(), revision));
@@ -252,7 +277,7 @@ pub(super) fn delete(
     Ok((DeleteTargetGroupOutput {}, changes))
 }
 
-fn shown(view: &View, record: &GroupRecord) -> TargetGroup {
+fn shown(record: &GroupRecord, balancers: &[Arn]) -> TargetGroup {
     let check = &record.health_check;
     TargetGroup {
         target_group_arn: Some(record.arn.to_string()),
@@ -272,7 +297,7 @@ fn shown(view: &View, record: &GroupRecord) -> TargetGroup {
         healthy_threshold_count: i32::try_from(check.healthy_threshold).ok(),
         unhealthy_threshold_count: i32::try_from(check.unhealthy_threshold).ok(),
         matcher: Some(Matcher { http_code: Some(check.matcher.clone()), grpc_code: None }),
-        load_balancer_arns: Some(balancers_of(view, &record.arn).iter().map(ToString::to_string).collect()),
+        load_balancer_arns: Some(balancers.iter().map(ToString::to_string).collect()),
         ..TargetGroup::default()
     }
 }
@@ -283,8 +308,18 @@ pub(super) fn describe(
     input: &DescribeTargetGroupsInput,
 ) -> Result<DescribeTargetGroupsOutput, ApiError> {
     let (arns, names) = (input.target_group_arns.as_deref(), input.names.as_deref());
+    let given = [
+        arns.is_some_and(|list| !list.is_empty()),
+        names.is_some_and(|list| !list.is_empty()),
+        input.load_balancer_arn.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() > 1 {
+        return Err(validation(
+            "Target group names, target group ARNs and a load balancer ARN cannot be specified at the same time",
+        ));
+    }
     for arn in arns.unwrap_or_default() {
-        group(view, arn)?;
+        group(view, call, arn)?;
     }
     let own: Vec<&GroupRecord> = view
         .scan::<GroupRecord>("")
@@ -295,17 +330,20 @@ pub(super) fn describe(
         return Err(errors::target_group_not_found_exception("One or more target groups not found"));
     }
     if let Some(arn) = &input.load_balancer_arn {
-        super::names::balancer(view, arn)?;
+        super::names::balancer(view, call, arn)?;
     }
+    let associations = associations(view);
+    let of = |group: &GroupRecord| associations.get(&group.arn).map(Vec::as_slice).unwrap_or_default();
     let wanted = own.into_iter().filter(|each| {
         arns.is_none_or(|list| list.is_empty() || list.iter().any(|arn| arn == each.arn.as_str()))
             && names.is_none_or(|list| list.is_empty() || list.contains(&each.name))
-            && input.load_balancer_arn.as_ref().is_none_or(|balancer| {
-                balancers_of(view, &each.arn).iter().any(|arn| arn.as_str() == balancer)
-            })
+            && input
+                .load_balancer_arn
+                .as_ref()
+                .is_none_or(|balancer| of(each).iter().any(|arn| arn.as_str() == balancer))
     });
     let size = page_size(input.page_size)?;
     let page = page(wanted, |each| each.arn.to_string(), input.marker.as_deref(), size, invalid_marker)?;
-    let groups = page.items.into_iter().map(|each| shown(view, each)).collect();
+    let groups = page.items.into_iter().map(|each| shown(each, of(each))).collect();
     Ok(DescribeTargetGroupsOutput { target_groups: Some(groups), next_marker: page.next })
 }

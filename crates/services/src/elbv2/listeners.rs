@@ -11,6 +11,7 @@ use super::names::{balancer, invalid_marker, listener, page_size, validation};
 use super::{actions, tags};
 use crate::Decision;
 use crate::page::page;
+use crate::ties::touch;
 
 fn protocol(given: Option<&str>) -> Result<ListenerProtocol, ApiError> {
     match given {
@@ -30,6 +31,22 @@ fn port(given: Option<i32>) -> Result<u16, ApiError> {
     port.ok_or_else(|| validation("A port between 1 and 65535 must be specified"))
 }
 
+/// What only HTTPS listeners have.
+fn refuse_encryption(certificates: bool, policy: bool, alpn: bool, mutual: bool) -> Result<(), ApiError> {
+    let members = [
+        ("Certificates", certificates),
+        ("SslPolicy", policy),
+        ("AlpnPolicy", alpn),
+        ("MutualAuthentication", mutual),
+    ];
+    match members.into_iter().find(|(_, given)| *given) {
+        Some((member, _)) => Err(errors::invalid_configuration_request_exception(format!(
+            "{member} cannot be specified for a listener with the protocol HTTP"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn check_port(view: &View, load_balancer: &Arn, port: u16, except: Option<&Arn>) -> Result<(), ApiError> {
     let taken =
         view.listeners_of(load_balancer).any(|other| other.port == port && Some(&other.arn) != except);
@@ -47,9 +64,16 @@ pub(super) fn create(
     input: &CreateListenerInput,
     ids: &mut Ids,
 ) -> Decision<CreateListenerOutput> {
-    let balancer = balancer(view, &input.load_balancer_arn)?;
+    refuse_encryption(
+        input.certificates.as_ref().is_some_and(|list| !list.is_empty()),
+        input.ssl_policy.is_some(),
+        input.alpn_policy.as_ref().is_some_and(|list| !list.is_empty()),
+        input.mutual_authentication.is_some(),
+    )?;
+    let balancer = balancer(view, call, &input.load_balancer_arn)?;
     let (protocol, port) = (protocol(input.protocol.as_deref())?, port(input.port)?);
-    let (default_actions, mut changes) = actions::parse(view, balancer.value(), &input.default_actions)?;
+    let (default_actions, mut changes) =
+        actions::parse(view, call, balancer.value(), &input.default_actions)?;
     let own: Vec<_> = view.listeners_of(&balancer.arn).collect();
     if let Some(existing) = own.iter().find(|other| other.port == port) {
         if existing.protocol == protocol && existing.default_actions == default_actions {
@@ -78,7 +102,7 @@ pub(super) fn create(
     };
     let output = CreateListenerOutput { listeners: Some(vec![shown(&record)]) };
     // Writing the load balancer again makes two listeners of one port, made at the same time, conflict.
-    changes.push(Change::update(balancer.value().clone(), balancer.revision));
+    changes.push(touch(&balancer));
     changes.push(Change::create(record));
     Ok((output, changes))
 }
@@ -93,11 +117,11 @@ pub(super) fn deletion(view: &View, listener: Versioned<'_, ListenerRecord>) -> 
 
 pub(super) fn delete(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DeleteListenerInput,
     _ids: &mut Ids,
 ) -> Decision<DeleteListenerOutput> {
-    Ok((DeleteListenerOutput {}, deletion(view, listener(view, &input.listener_arn)?)))
+    Ok((DeleteListenerOutput {}, deletion(view, listener(view, call, &input.listener_arn)?)))
 }
 
 pub(super) fn shown(record: &ListenerRecord) -> Listener {
@@ -113,19 +137,24 @@ pub(super) fn shown(record: &ListenerRecord) -> Listener {
 
 pub(super) fn describe(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DescribeListenersInput,
 ) -> Result<DescribeListenersOutput, ApiError> {
     let wanted: Vec<&ListenerRecord> = match (&input.load_balancer_arn, input.listener_arns.as_deref()) {
+        (Some(_), Some(arns)) if !arns.is_empty() => {
+            return Err(validation(
+                "Listener ARNs and a load balancer ARN cannot be specified at the same time",
+            ));
+        }
         (Some(arn), _) => {
-            let balancer = balancer(view, arn)?;
+            let balancer = balancer(view, call, arn)?;
             view.scan::<ListenerRecord>("")
                 .map(|each| each.value())
                 .filter(|each| each.load_balancer == balancer.arn)
                 .collect()
         }
         (None, Some(arns)) if !arns.is_empty() => {
-            arns.iter().map(|arn| Ok(listener(view, arn)?.value())).collect::<Result<_, ApiError>>()?
+            arns.iter().map(|arn| Ok(listener(view, call, arn)?.value())).collect::<Result<_, ApiError>>()?
         }
         (None, _) => return Err(validation("You must specify either listener ARNs or a load balancer ARN")),
     };
@@ -137,11 +166,17 @@ pub(super) fn describe(
 
 pub(super) fn modify(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &ModifyListenerInput,
     _ids: &mut Ids,
 ) -> Decision<ModifyListenerOutput> {
-    let found = listener(view, &input.listener_arn)?;
+    refuse_encryption(
+        input.certificates.as_ref().is_some_and(|list| !list.is_empty()),
+        input.ssl_policy.is_some(),
+        input.alpn_policy.as_ref().is_some_and(|list| !list.is_empty()),
+        input.mutual_authentication.is_some(),
+    )?;
+    let found = listener(view, call, &input.listener_arn)?;
     let mut record = found.value().clone();
     let balancer = view.load_balancer(&record.load_balancer).ok_or_else(|| {
         errors::load_balancer_not_found_exception(format!(
@@ -156,10 +191,10 @@ pub(super) fn modify(
     if input.port.is_some() {
         record.port = port(input.port)?;
         check_port(view, &balancer.arn, record.port, Some(&record.arn))?;
-        changes.push(Change::update(balancer.value().clone(), balancer.revision));
+        changes.push(touch(&balancer));
     }
     if let Some(given) = &input.default_actions {
-        let (parsed, checks) = actions::parse(view, balancer.value(), given)?;
+        let (parsed, checks) = actions::parse(view, call, balancer.value(), given)?;
         record.default_actions = parsed;
         changes.extend(checks);
     }
@@ -171,9 +206,9 @@ pub(super) fn modify(
 /// An HTTP listener has no certificates.
 pub(super) fn describe_certificates(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DescribeListenerCertificatesInput,
 ) -> Result<DescribeListenerCertificatesOutput, ApiError> {
-    listener(view, &input.listener_arn)?;
+    listener(view, call, &input.listener_arn)?;
     Ok(DescribeListenerCertificatesOutput { certificates: Some(vec![]), next_marker: None })
 }

@@ -1,6 +1,7 @@
 //! Elastic Load Balancing v2: application load balancers, target groups, listeners and rules.
 
 mod actions;
+mod addresses;
 mod attributes;
 mod balancers;
 mod catalogue;
@@ -17,7 +18,7 @@ use gantry_api::elbv2::*;
 handlers! {
     Elbv2;
     settings create_load_balancer(CreateLoadBalancerInput) -> CreateLoadBalancerOutput = balancers::create;
-    write delete_load_balancer(DeleteLoadBalancerInput) -> DeleteLoadBalancerOutput = balancers::delete;
+    steps delete_load_balancer(DeleteLoadBalancerInput) -> DeleteLoadBalancerOutput = balancers::delete;
     read describe_load_balancers(DescribeLoadBalancersInput) -> DescribeLoadBalancersOutput = balancers::describe;
     read describe_load_balancer_attributes(DescribeLoadBalancerAttributesInput)
         -> DescribeLoadBalancerAttributesOutput = attributes::describe_balancer;
@@ -34,8 +35,8 @@ handlers! {
         = attributes::describe_group;
     write modify_target_group_attributes(ModifyTargetGroupAttributesInput) -> ModifyTargetGroupAttributesOutput
         = attributes::modify_group;
-    write register_targets(RegisterTargetsInput) -> RegisterTargetsOutput = targets::register;
-    write deregister_targets(DeregisterTargetsInput) -> DeregisterTargetsOutput = targets::deregister;
+    steps register_targets(RegisterTargetsInput) -> RegisterTargetsOutput = targets::register;
+    steps deregister_targets(DeregisterTargetsInput) -> DeregisterTargetsOutput = targets::deregister;
     read describe_target_health(DescribeTargetHealthInput) -> DescribeTargetHealthOutput = targets::describe_health;
     write create_listener(CreateListenerInput) -> CreateListenerOutput = listeners::create;
     write delete_listener(DeleteListenerInput) -> DeleteListenerOutput = listeners::delete;

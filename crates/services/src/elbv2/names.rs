@@ -1,41 +1,61 @@
 //! Finding things by ARN, and the errors for what is not there.
 
-use gantry_api::ApiError;
 use gantry_api::elbv2::errors;
+use gantry_api::{ApiError, CallContext};
 use gantry_domain::elb::{Listener, LoadBalancer, Rule, TargetGroup};
 use gantry_domain::{Key, Versioned, View};
-use gantry_types::Arn;
+use gantry_types::{ACCOUNT, Arn};
 
 pub(super) fn validation(message: impl Into<String>) -> ApiError {
     ApiError::sender("ValidationError", message)
 }
 
-fn arn(text: &str, what: &str) -> Result<Arn, ApiError> {
-    match text.parse::<Arn>() {
-        Ok(arn) if arn.service() == "elasticloadbalancing" => Ok(arn),
-        _ => Err(validation(format!("'{text}' is not a valid {what} ARN"))),
-    }
+/// An ARN of this service, account and region whose resource is of the kind.
+fn arn(call: &CallContext, text: &str, what: &str, kind: &str) -> Result<Arn, ApiError> {
+    let invalid = || validation(format!("'{text}' is not a valid {what} ARN"));
+    let arn: Arn = text.parse().map_err(|_| invalid())?;
+    let here = arn.service() == "elasticloadbalancing"
+        && arn.region() == call.region.as_str()
+        && arn.account() == ACCOUNT
+        && arn.resource().strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));
+    if here { Ok(arn) } else { Err(invalid()) }
 }
 
-pub(super) fn balancer<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, LoadBalancer>, ApiError> {
-    let arn = arn(text, "load balancer")?;
+pub(super) fn balancer<'v>(
+    view: &'v View,
+    call: &CallContext,
+    text: &str,
+) -> Result<Versioned<'v, LoadBalancer>, ApiError> {
+    let arn = arn(call, text, "load balancer", "loadbalancer")?;
     view.load_balancer(&arn)
-        .ok_or_else(|| errors::load_balancer_not_found_exception(format!("Load balancer '{text}' not found")))
+        .ok_or_else(|| errors::load_balancer_not_found_exception("One or more load balancers not found"))
 }
 
-pub(super) fn group<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, TargetGroup>, ApiError> {
-    let arn = arn(text, "target group")?;
+pub(super) fn group<'v>(
+    view: &'v View,
+    call: &CallContext,
+    text: &str,
+) -> Result<Versioned<'v, TargetGroup>, ApiError> {
+    let arn = arn(call, text, "target group", "targetgroup")?;
     view.target_group(&arn)
         .ok_or_else(|| errors::target_group_not_found_exception("One or more target groups not found"))
 }
 
-pub(super) fn listener<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, Listener>, ApiError> {
-    let arn = arn(text, "listener")?;
+pub(super) fn listener<'v>(
+    view: &'v View,
+    call: &CallContext,
+    text: &str,
+) -> Result<Versioned<'v, Listener>, ApiError> {
+    let arn = arn(call, text, "listener", "listener")?;
     view.listener(&arn).ok_or_else(|| errors::listener_not_found_exception("One or more listeners not found"))
 }
 
-pub(super) fn rule<'v>(view: &'v View, text: &str) -> Result<Versioned<'v, Rule>, ApiError> {
-    let arn = arn(text, "listener rule")?;
+pub(super) fn rule<'v>(
+    view: &'v View,
+    call: &CallContext,
+    text: &str,
+) -> Result<Versioned<'v, Rule>, ApiError> {
+    let arn = arn(call, text, "listener rule", "listener-rule")?;
     view.get(&Key::rule(&arn)).ok_or_else(|| errors::rule_not_found_exception("One or more rules not found"))
 }
 

@@ -11,6 +11,7 @@ use super::names::{invalid_marker, listener, page_size, rule, validation};
 use super::{actions, conditions, tags};
 use crate::Decision;
 use crate::page::page;
+use crate::ties::touch;
 
 const PRIORITY_MAX: u32 = 50_000;
 
@@ -58,11 +59,11 @@ pub(super) fn create(
     ids: &mut Ids,
 ) -> Decision<CreateRuleOutput> {
     refuse_transforms(input.transforms.as_deref())?;
-    let listener = listener(view, &input.listener_arn)?;
+    let listener = listener(view, call, &input.listener_arn)?;
     let balancer = balancer_of(view, listener.value())?;
     let priority = priority(input.priority)?;
     let conditions = conditions::parse(&input.conditions)?;
-    let (actions, mut changes) = actions::parse(view, balancer.value(), &input.actions)?;
+    let (actions, mut changes) = actions::parse(view, call, balancer.value(), &input.actions)?;
     let others = view.rules_of(&listener.arn);
     if others.iter().any(|other| other.priority == priority) {
         return Err(in_use(priority));
@@ -88,26 +89,39 @@ pub(super) fn create(
     };
     let output = CreateRuleOutput { rules: Some(vec![shown(&record)]) };
     // Writing the listener again makes two rules of one priority, made at the same time, conflict.
-    changes.push(Change::update(listener.value().clone(), listener.revision));
+    changes.push(touch(&listener));
     changes.push(Change::create(record));
     Ok((output, changes))
 }
 
+/// A listener's default rule goes with the listener and is changed with it.
+fn refuse_default(view: &View, text: &str, what: &str) -> Result<(), ApiError> {
+    match default_rule(view, text) {
+        None => Ok(()),
+        Some(_) => {
+            Err(errors::operation_not_permitted_exception(format!("Default rule '{text}' cannot be {what}")))
+        }
+    }
+}
+
+/// The listener whose default rule has this ARN.
+fn default_rule<'v>(view: &'v View, text: &str) -> Option<&'v ListenerRecord> {
+    // A default rule's id is its listener's.
+    let arn: Arn = text.parse().ok()?;
+    let (resource, _) = arn.resource().strip_prefix("listener-rule/")?.rsplit_once('/')?;
+    let listener = gantry_types::arn(arn.service(), arn.region(), &format!("listener/{resource}"));
+    let listener = view.listener(&listener)?.value();
+    (default_arn(listener).as_str() == text).then_some(listener)
+}
+
 pub(super) fn delete(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DeleteRuleInput,
     _ids: &mut Ids,
 ) -> Decision<DeleteRuleOutput> {
-    let is_default =
-        view.scan::<ListenerRecord>("").any(|each| default_arn(each.value()).as_str() == input.rule_arn);
-    if is_default {
-        return Err(errors::operation_not_permitted_exception(format!(
-            "Default rule '{}' cannot be deleted",
-            input.rule_arn
-        )));
-    }
-    let found = rule(view, &input.rule_arn)?;
+    refuse_default(view, &input.rule_arn, "deleted")?;
+    let found = rule(view, call, &input.rule_arn)?;
     Ok((DeleteRuleOutput {}, vec![Change::delete(found.value().key(), found.revision)]))
 }
 
@@ -135,23 +149,24 @@ fn shown_default(listener: &ListenerRecord) -> Rule {
 
 pub(super) fn describe(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DescribeRulesInput,
 ) -> Result<DescribeRulesOutput, ApiError> {
     let rules: Vec<Rule> = match (&input.listener_arn, input.rule_arns.as_deref()) {
+        (Some(_), Some(arns)) if !arns.is_empty() => {
+            return Err(validation("Rule ARNs and a listener ARN cannot be specified at the same time"));
+        }
         (Some(arn), _) => {
-            let listener = listener(view, arn)?;
+            let listener = listener(view, call, arn)?;
             let own = view.rules_of(&listener.arn);
             own.iter().map(|rule| shown(rule.value())).chain([shown_default(listener.value())]).collect()
         }
         (None, Some(arns)) if !arns.is_empty() => {
-            let find = |text: &String| {
-                let default =
-                    view.scan::<ListenerRecord>("").find(|each| default_arn(each.value()).as_str() == text);
-                match default {
-                    Some(listener) => Ok(shown_default(listener.value())),
-                    None => Ok(shown(rule(view, text)?.value())),
-                }
+            let find = |text: &String| match default_rule(view, text)
+                .filter(|listener| listener.arn.region() == call.region.as_str())
+            {
+                Some(listener) => Ok(shown_default(listener)),
+                None => Ok(shown(rule(view, call, text)?.value())),
             };
             arns.iter().map(find).collect::<Result<_, ApiError>>()?
         }
@@ -169,12 +184,13 @@ pub(super) fn describe(
 
 pub(super) fn modify(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &ModifyRuleInput,
     _ids: &mut Ids,
 ) -> Decision<ModifyRuleOutput> {
     refuse_transforms(input.transforms.as_deref())?;
-    let found = rule(view, &input.rule_arn)?;
+    refuse_default(view, &input.rule_arn, "modified")?;
+    let found = rule(view, call, &input.rule_arn)?;
     let mut record = found.value().clone();
     let listener = view
         .listener(&record.listener)
@@ -185,7 +201,7 @@ pub(super) fn modify(
         record.conditions = conditions::parse(given)?;
     }
     if let Some(given) = &input.actions {
-        let (parsed, checks) = actions::parse(view, balancer.value(), given)?;
+        let (parsed, checks) = actions::parse(view, call, balancer.value(), given)?;
         record.actions = parsed;
         changes.extend(checks);
     }
@@ -196,13 +212,21 @@ pub(super) fn modify(
 
 pub(super) fn set_priorities(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &SetRulePrioritiesInput,
     _ids: &mut Ids,
 ) -> Decision<SetRulePrioritiesOutput> {
+    if input.rule_priorities.is_empty() || input.rule_priorities.len() > RULES_MAX {
+        return Err(validation(format!("Between 1 and {RULES_MAX} rule priorities must be specified")));
+    }
     let mut moved: Vec<(RuleRecord, u64)> = Vec::new();
     for pair in &input.rule_priorities {
-        let found = rule(view, pair.rule_arn.as_deref().unwrap_or(""))?;
+        let text = pair.rule_arn.as_deref().unwrap_or("");
+        refuse_default(view, text, "given a priority")?;
+        let found = rule(view, call, text)?;
+        if moved.iter().any(|(other, _)| other.arn == found.arn) {
+            return Err(validation(format!("Rule '{text}' is given more than one priority")));
+        }
         let mut record = found.value().clone();
         record.priority = priority(pair.priority.unwrap_or(0))?;
         moved.push((record, found.revision));
@@ -228,7 +252,7 @@ pub(super) fn set_priorities(
     }
     for arn in listeners {
         if let Some(listener) = view.listener(&arn) {
-            changes.push(Change::update(listener.value().clone(), listener.revision));
+            changes.push(touch(&listener));
         }
     }
     let output =

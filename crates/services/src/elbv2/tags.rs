@@ -9,6 +9,7 @@ use super::names::{balancer, group, listener, rule, validation};
 use crate::Decision;
 
 const TAGS_MAX: usize = 50;
+const RESOURCES_MAX: usize = 20;
 
 pub(super) fn tags_of(document: &Value) -> Vec<Tag> {
     document.get("Tags").and_then(|tags| FromValue::from_value(tags).ok()).unwrap_or_default()
@@ -52,12 +53,13 @@ fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
 /// Edits the tags of whatever the ARN names.
 fn edit(
     view: &View,
+    call: &CallContext,
     text: &str,
     edit: &dyn Fn(&mut Vec<Tag>) -> Result<(), ApiError>,
 ) -> Result<Change, ApiError> {
     macro_rules! change {
         ($find:path) => {{
-            let found = $find(view, text)?;
+            let found = $find(view, call, text)?;
             let mut record = found.value().clone();
             let mut tags = tags_of(&record.document);
             edit(&mut tags)?;
@@ -77,24 +79,33 @@ fn kind(text: &str) -> &str {
     text.splitn(6, ':').nth(5).and_then(|resource| resource.split('/').next()).unwrap_or("")
 }
 
+/// The resources of one call, each once.
+fn unique(arns: &[String]) -> Result<impl Iterator<Item = &String>, ApiError> {
+    if arns.is_empty() || arns.len() > RESOURCES_MAX {
+        return Err(validation(format!("Between 1 and {RESOURCES_MAX} resources must be specified")));
+    }
+    Ok(arns.iter().enumerate().filter(|(index, arn)| !arns[..*index].contains(arn)).map(|(_, arn)| arn))
+}
+
 pub(super) fn add(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &AddTagsInput,
     _ids: &mut Ids,
 ) -> Decision<AddTagsOutput> {
-    let changes = input.resource_arns.iter().map(|arn| edit(view, arn, &|tags| put(tags, &input.tags)));
+    let changes = unique(&input.resource_arns)?;
+    let changes = changes.map(|arn| edit(view, call, arn, &|tags| put(tags, &input.tags)));
     Ok((AddTagsOutput {}, changes.collect::<Result<_, _>>()?))
 }
 
 pub(super) fn remove(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &RemoveTagsInput,
     _ids: &mut Ids,
 ) -> Decision<RemoveTagsOutput> {
-    let changes = input.resource_arns.iter().map(|arn| {
-        edit(view, arn, &|tags| {
+    let changes = unique(&input.resource_arns)?.map(|arn| {
+        edit(view, call, arn, &|tags| {
             tags.retain(|tag| !input.tag_keys.contains(&tag.key));
             Ok(())
         })
@@ -104,21 +115,18 @@ pub(super) fn remove(
 
 pub(super) fn describe(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DescribeTagsInput,
 ) -> Result<DescribeTagsOutput, ApiError> {
-    if input.resource_arns.len() > 20 {
-        return Err(validation("At most 20 resources can be described at once"));
-    }
     let describe = |text: &String| {
         let tags = match kind(text) {
-            "targetgroup" => tags_of(&group(view, text)?.document),
-            "listener" => tags_of(&listener(view, text)?.document),
-            "listener-rule" => tags_of(&rule(view, text)?.document),
-            _ => tags_of(&balancer(view, text)?.document),
+            "targetgroup" => tags_of(&group(view, call, text)?.document),
+            "listener" => tags_of(&listener(view, call, text)?.document),
+            "listener-rule" => tags_of(&rule(view, call, text)?.document),
+            _ => tags_of(&balancer(view, call, text)?.document),
         };
         Ok(TagDescription { resource_arn: Some(text.clone()), tags: Some(tags) })
     };
-    let descriptions = input.resource_arns.iter().map(describe).collect::<Result<_, ApiError>>()?;
+    let descriptions = unique(&input.resource_arns)?.map(describe).collect::<Result<_, ApiError>>()?;
     Ok(DescribeTagsOutput { tag_descriptions: Some(descriptions) })
 }

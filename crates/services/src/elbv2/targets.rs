@@ -1,24 +1,33 @@
 //! Targets: registering, deregistering, and how they are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use gantry_api::elbv2::*;
+use gantry_api::elbv2::{
+    DeregisterTargetsInput, DeregisterTargetsOutput, DescribeTargetHealthInput, DescribeTargetHealthOutput,
+    RegisterTargetsInput, RegisterTargetsOutput, TargetDescription, TargetHealth, TargetHealthDescription,
+    errors,
+};
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::elb::{
     Target, TargetGroup as GroupRecord, TargetHealth as Health, TargetHealthReason as Reason,
     TargetHealthState as State, TargetType,
 };
-use gantry_domain::{Change, Key, Versioned, View};
+use gantry_domain::{Change, Stored as _, Versioned, View};
 use gantry_types::{Ids, RegistrationId};
 
 use super::actions::balancers_of;
 use super::catalogue::TARGETS_MAX;
 use super::names::{group, validation};
 use crate::Decision;
+use crate::ties::touch;
 
 fn invalid_target(message: String) -> ApiError {
     errors::invalid_target_exception(message)
 }
+
+/// Changes that one commit of a call makes at most.
+const CHANGES_MAX: usize = 100;
 
 /// A target's address and port, checked against the group's VPC.
 fn parse(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<(Ipv4Addr, u16), ApiError> {
@@ -32,13 +41,7 @@ fn parse(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<
         .id
         .parse()
         .map_err(|_| validation(format!("The IP address '{}' is not a valid IPv4 address", given.id)))?;
-    let port = match given.port {
-        None => group.port,
-        Some(port) => u16::try_from(port)
-            .ok()
-            .filter(|port| *port > 0)
-            .ok_or_else(|| validation(format!("The port '{port}' must be between 1 and 65535")))?,
-    };
+    let port = port(group, given)?;
     let inside = view.vpc(&group.region, &group.vpc).is_some_and(|vpc| vpc.cidr.contains(address));
     if !inside && given.availability_zone.as_deref() != Some("all") {
         return Err(validation(format!(
@@ -46,7 +49,29 @@ fn parse(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<
             group.vpc
         )));
     }
+    if !inside && !is_private(address) {
+        return Err(validation(format!(
+            "The IP address '{address}' is neither in the VPC nor in one of the ranges 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 and 192.168.0.0/16"
+        )));
+    }
     Ok((address, port))
+}
+
+/// The given port, or the group's own.
+fn port(group: &GroupRecord, given: &TargetDescription) -> Result<u16, ApiError> {
+    match given.port {
+        None => Ok(group.port),
+        Some(port) => u16::try_from(port)
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| validation(format!("The port '{port}' must be between 1 and 65535"))),
+    }
+}
+
+/// What can be behind a VPC: nothing of the machine itself, and nothing public.
+fn is_private(address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    address.is_private() || (a == 100 && (64..128).contains(&b))
 }
 
 fn live<'v>(
@@ -59,34 +84,45 @@ fn live<'v>(
         .find(|target| target.address == address && target.port == port && target.draining_since.is_none())
 }
 
+/// Registers what is not registered, as much of it as fits into one commit.
 pub(super) fn register(
     view: &View,
     call: &CallContext,
     input: &RegisterTargetsInput,
     ids: &mut Ids,
 ) -> Decision<RegisterTargetsOutput> {
-    let found = group(view, &input.target_group_arn)?;
+    let found = group(view, call, &input.target_group_arn)?;
     let record = found.value();
-    let mut changes = vec![Change::check(Key::target_group(&record.arn), found.revision)];
-    let mut added: Vec<(Ipv4Addr, u16)> = Vec::new();
+    if input.targets.is_empty() {
+        return Err(validation("At least one target must be specified"));
+    }
+    let mut wanted: BTreeMap<(Ipv4Addr, u16), &TargetDescription> = BTreeMap::new();
     for given in &input.targets {
-        let (address, port) = parse(view, record, given)?;
-        if live(view, record, address, port).is_some() || added.contains(&(address, port)) {
-            continue;
-        }
-        added.push((address, port));
-        let subnets = view.subnets_of_vpc(&record.region, &record.vpc);
-        let zone = subnets
-            .filter(|subnet| subnet.cidr.contains(address))
-            .map(|subnet| subnet.availability_zone.clone())
-            .next();
+        wanted.insert(parse(view, record, given)?, given);
+    }
+    wanted.retain(|(address, port), _| live(view, record, *address, *port).is_none());
+    if wanted.is_empty() {
+        return Ok((RegisterTargetsOutput {}, vec![]));
+    }
+    let own = view.targets_of(&record.arn).filter(|target| target.draining_since.is_none()).count();
+    if own + wanted.len() > TARGETS_MAX {
+        return Err(errors::too_many_targets_exception(
+            "The maximum number of targets of this target group has been reached",
+        ));
+    }
+    // Two registrations of one target, made at the same time, conflict, and so does the group's deletion.
+    let mut changes = vec![touch(&found)];
+    for ((address, port), given) in wanted.into_iter().take(CHANGES_MAX) {
+        let mut subnets = view.subnets_of_vpc(&record.region, &record.vpc);
+        let subnet = subnets.find(|subnet| subnet.cidr.contains(address));
+        let outside = || given.availability_zone.as_deref().map(Into::into);
         changes.push(Change::create(Target {
             target_group: record.arn.clone(),
             registration: RegistrationId::new(format!("reg-{}", ids.hex(17))),
-            target_id: given.id.clone(),
+            target_id: address.to_string(),
             address,
             port,
-            availability_zone: zone,
+            availability_zone: subnet.map(|subnet| subnet.availability_zone.clone()).or_else(outside),
             task: None,
             registered_at: call.now,
             draining_since: None,
@@ -94,40 +130,40 @@ pub(super) fn register(
             health: Health::registering(),
         }));
     }
-    let own = view.targets_of(&record.arn).filter(|target| target.draining_since.is_none()).count();
-    if own + added.len() > TARGETS_MAX {
-        return Err(errors::too_many_targets_exception(
-            "The maximum number of targets of this target group has been reached",
-        ));
-    }
     Ok((RegisterTargetsOutput {}, changes))
 }
 
+/// Takes targets out, as many as fit into one commit. Where nothing is forwarded there is nothing to drain.
 pub(super) fn deregister(
     view: &View,
     call: &CallContext,
     input: &DeregisterTargetsInput,
     _ids: &mut Ids,
 ) -> Decision<DeregisterTargetsOutput> {
-    let found = group(view, &input.target_group_arn)?;
-    let mut changes: Vec<Change> = Vec::new();
-    for given in &input.targets {
-        let is_given = |target: &Target| {
-            target.target_id == given.id && given.port.is_none_or(|port| i32::from(target.port) == port)
-        };
-        for target in
-            view.targets_of(&found.arn).filter(|each| each.draining_since.is_none() && is_given(each))
-        {
-            let mut record = target.value().clone();
-            record.draining_since = Some(call.now);
-            record.health = draining();
-            let change = Change::update(record, target.revision);
-            if !changes.contains(&change) {
-                changes.push(change);
-            }
-        }
+    let found = group(view, call, &input.target_group_arn)?;
+    if input.targets.is_empty() {
+        return Err(validation("At least one target must be specified"));
     }
-    Ok((DeregisterTargetsOutput {}, changes))
+    let mut named: BTreeSet<(&str, u16)> = BTreeSet::new();
+    for given in &input.targets {
+        // A target with a port of its own is only named together with it.
+        named.insert((&given.id, port(found.value(), given)?));
+    }
+    let in_use = !balancers_of(view, &found.arn).is_empty();
+    let is_named = |target: &Target| {
+        target.draining_since.is_none() && named.contains(&(target.target_id.as_str(), target.port))
+    };
+    let leave = |target: Versioned<'_, Target>| {
+        if !in_use {
+            return Change::delete(target.value().key(), target.revision);
+        }
+        let mut record = target.value().clone();
+        record.draining_since = Some(call.now);
+        record.health = draining();
+        Change::update(record, target.revision)
+    };
+    let leaving = view.targets_of(&found.arn).filter(|target| is_named(target)).take(CHANGES_MAX);
+    Ok((DeregisterTargetsOutput {}, leaving.map(leave).collect()))
 }
 
 fn draining() -> Health {
@@ -136,10 +172,10 @@ fn draining() -> Health {
 
 pub(super) fn describe_health(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &DescribeTargetHealthInput,
 ) -> Result<DescribeTargetHealthOutput, ApiError> {
-    let found = group(view, &input.target_group_arn)?;
+    let found = group(view, call, &input.target_group_arn)?;
     let in_use = !balancers_of(view, &found.arn).is_empty();
     let all: Vec<&Target> = view.targets_of(&found.arn).map(|target| target.value()).collect();
     // An address that is registered again is shown as it is now, not as the registration that drains.
@@ -179,16 +215,15 @@ pub(super) fn describe_health(
         Some(wanted) => {
             let mut descriptions = Vec::new();
             for given in wanted {
-                let port = given.port.and_then(|port| u16::try_from(port).ok());
-                let found_target = current.iter().find(|target| {
-                    target.target_id == given.id && port.is_none_or(|port| target.port == port)
-                });
+                let port = port(found.value(), given)?;
+                let found_target =
+                    current.iter().find(|target| target.target_id == given.id && target.port == port);
                 descriptions.push(match found_target {
                     Some(target) => describe(target),
                     None => description(
                         found.value(),
                         &given.id,
-                        port.unwrap_or(found.port),
+                        port,
                         given.availability_zone.clone(),
                         Health::because(
                             State::Unused,

@@ -89,13 +89,12 @@ pub(super) fn merged(record: &ServiceRecord, given: &DeploymentConfiguration) ->
     DeploymentConfiguration {
         minimum_healthy_percent: given.minimum_healthy_percent.or(whole(record.minimum_healthy_percent)),
         maximum_percent: given.maximum_percent.or(whole(record.maximum_percent)),
-        deployment_circuit_breaker: given.deployment_circuit_breaker.clone().or_else(|| {
-            Some(DeploymentCircuitBreaker {
+        deployment_circuit_breaker: given.deployment_circuit_breaker.clone().or(Some(
+            DeploymentCircuitBreaker {
                 enable: record.circuit_breaker.enable,
                 rollback: record.circuit_breaker.rollback,
-                ..DeploymentCircuitBreaker::default()
-            })
-        }),
+            },
+        )),
         ..given.clone()
     }
 }
