@@ -68,7 +68,7 @@ pub enum HealthOutcome {
 /// What shall be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Write the task's state to disk before anything of it is started, signalled, told as stopped or removed.
+    /// Write the task's state to disk before anything of it is started, told as stopped or removed.
     Persist(TaskName),
     /// Make the task's interface in its VPC, which is known. Doing it twice is harmless, and so is doing it before the task is on
     /// disk: an interface that belongs to no task is found and removed.

@@ -127,7 +127,18 @@ pub(super) fn resume(task: &mut TaskState, found: Vec<Found>, now: Timestamp) {
         match found {
             Found::Running(start) => {
                 let container = &mut task.containers[index];
-                container.phase = ContainerPhase::Running;
+                container.phase = match container.phase {
+                    // Its signal was sent; another one could make a program break off what it is finishing.
+                    ContainerPhase::Stopping { kill_at } => ContainerPhase::Stopping { kill_at },
+                    // It should have died: it is killed again.
+                    ContainerPhase::Killed => ContainerPhase::Stopping { kill_at: now },
+                    ContainerPhase::Created
+                    | ContainerPhase::Pulling
+                    | ContainerPhase::Pulled
+                    | ContainerPhase::Starting
+                    | ContainerPhase::Running
+                    | ContainerPhase::Stopped => ContainerPhase::Running,
+                };
                 container.runtime_id = Some(start.runtime_id);
                 match (&mut container.health, check) {
                     (Some(machine), _) => machine.resume(now),

@@ -121,6 +121,9 @@ impl Agent {
             Incoming::Message(ToNode::Run(spec)) if !is_plain(spec.task.as_str()) => {
                 tracing::error!(task = %spec.task, "control sent a task whose id is none; it is not run");
             }
+            Incoming::Message(ToNode::Run(spec)) if self.has_other_task(&spec) => {
+                tracing::error!(task = %spec.task, "control sent a task whose id another cluster's task has; it is not run");
+            }
             Incoming::Message(message) => {
                 let runs = matches!(message, ToNode::Run(_));
                 self.step(Event::Control(message)).await;
@@ -129,6 +132,14 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Directories and control groups are found by the task's id alone.
+    fn has_other_task(&self, spec: &TaskSpec) -> bool {
+        let other = |name: &TaskName| {
+            name.task == spec.task && (name.region != spec.region || name.cluster != spec.cluster)
+        };
+        self.works.keys().any(other)
     }
 
     /// A task's limit holds whatever the others use, but this machine may not have what it promises.

@@ -1,8 +1,9 @@
 //! One task's effects in the right order around the disk.
 //!
 //! What could be repeated or undone by a node that restarts (the network, an image, a health check, the word that a task is
-//! being prepared or runs) need not wait for the disk, which takes milliseconds. Everything else waits until all that the core
-//! wanted on disk before it is there: a start happens at most once, and what was told as stopped stays so.
+//! being prepared or runs) need not wait for the disk, which takes milliseconds; and no disk keeps anybody from stopping a
+//! container. Everything else waits until all that the core wanted on disk before it is there: a start happens at most once, and
+//! what was told as stopped stays so.
 
 use std::collections::VecDeque;
 
@@ -78,11 +79,20 @@ impl Gate {
 
     fn may_overtake(&self, effect: &Effect) -> bool {
         match effect {
-            Effect::SetUpNetwork(_) | Effect::PrepareImage { .. } | Effect::CheckHealth { .. } => true,
+            Effect::SetUpNetwork(_)
+            | Effect::PrepareImage { .. }
+            | Effect::CheckHealth { .. }
+            | Effect::Signal { .. }
+            | Effect::Kill { .. } => true,
             Effect::Report(report) => {
                 matches!(report.phase, TaskPhase::Preparing | TaskPhase::Running) && !self.holds_report()
             }
-            _ => false,
+            Effect::Persist(_)
+            | Effect::Start { .. }
+            | Effect::Reported { .. }
+            | Effect::Clean(_)
+            | Effect::Vpc(_)
+            | Effect::RemoveVpc(_) => false,
         }
     }
 
@@ -203,13 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn a_container_is_killed_however_slow_the_disk_is() {
+        check(&[("persist", "write"), ("stopped", ""), ("kill", "kill"), ("<", "stopped")]);
+    }
+
+    #[test]
     fn each_write_holds_up_what_came_behind_it() {
         check(&[
             ("persist", "write"),
-            ("kill", ""),
+            ("start", ""),
             ("persist", ""),
             ("stopped", ""),
-            ("<", "kill write"),
+            ("<", "start write"),
             ("<", "stopped"),
         ]);
     }

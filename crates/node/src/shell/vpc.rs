@@ -164,7 +164,8 @@ async fn run(
                 applied.generation = generation;
                 applied.error = error;
             });
-            if let Some(spec) = spec {
+            // A newer state is kept in its place.
+            if let Some(spec) = spec.filter(|_| !wanted.has_changed().unwrap_or(false)) {
                 tools.keep(spec).await;
             }
             if !failed {

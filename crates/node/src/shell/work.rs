@@ -112,7 +112,8 @@ impl Machine {
 
     fn make_volume(&self, task: &TaskId, index: usize, volume: &Volume) -> io::Result<()> {
         match &volume.host_path {
-            // Docker makes it where it is missing.
+            // It may be a file; where it is missing it is made, as Docker does.
+            Some(path) if Path::new(path).exists() => Ok(()),
             Some(path) => fs::create_dir_all(path),
             None => {
                 let path = self.layout.volume(task, index);

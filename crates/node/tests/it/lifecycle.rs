@@ -100,8 +100,10 @@ fn the_image_and_the_definition_make_the_container() {
         let mut entry = container("entry", &[]);
         entry.entry_point = Some(vec!["/app".to_owned(), "print".to_owned(), "own entry point".to_owned()]);
         entry.command = None;
-        let hosts = container("hosts", &["cat", "/etc/hosts"]);
-        let resolver = container("resolver", &["cat", "/etc/resolv.conf"]);
+        let mut hosts = container("hosts", &["cat", "/etc/hosts"]);
+        hosts.read_only_root = true;
+        let mut resolver = container("resolver", &["cat", "/etc/resolv.conf"]);
+        resolver.init_process = true;
         let waits = container("waits", &["sleep-politely"]);
         let mut containers = vec![print, user, cwd, entry, hosts, resolver];
         for container in &mut containers {
@@ -138,18 +140,22 @@ fn volumes_are_shared_and_end_with_the_task() {
     world(|world| {
         world.start(&[5]);
         let host = world.directory.join("host/data");
+        let file = world.directory.join("a-file");
+        std::fs::write(&file, "of the host").unwrap();
         let point = |volume: &str, path: &str| MountPoint {
             source_volume: volume.to_owned(),
             container_path: path.to_owned(),
             read_only: false,
         };
         let mut one = container("one", &["check", "/shared"]);
-        one.mount_points = vec![point("scratch", "/shared"), point("host", "/data")];
+        one.mount_points =
+            vec![point("scratch", "/shared"), point("host", "/data"), point("file", "/etc/of-the-host")];
         one.essential = false;
         let waits = container("waits", &["sleep-politely"]);
         let volumes = vec![
             Volume { name: "scratch".to_owned(), host_path: None },
             Volume { name: "host".to_owned(), host_path: Some(host.to_str().unwrap().to_owned()) },
+            Volume { name: "file".to_owned(), host_path: Some(file.to_str().unwrap().to_owned()) },
         ];
         let task = gantry_domain::assignment::TaskSpec { volumes, ..task(5, vec![one, waits]) };
         world.run(&task);
