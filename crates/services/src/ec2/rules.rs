@@ -304,7 +304,7 @@ mod tests {
             permission("carrier-pigeon", Some(80), Some(80), "0.0.0.0/0"),
             permission("tcp", Some(80), Some(80), "0.0.0.0/33"),
         ] {
-            assert!(flat(&[bad.clone()]).is_err(), "{bad:?}");
+            assert!(flat(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
         }
         assert!(flat(&[]).is_err());
     }

@@ -126,7 +126,7 @@ mod tests {
             match expected {
                 None => assert_eq!(refusal, None),
                 Some(part) => {
-                    assert!(refusal.as_ref().is_some_and(|text| text.contains(part)), "{refusal:?}")
+                    assert!(refusal.as_ref().is_some_and(|text| text.contains(part)), "{refusal:?}");
                 }
             }
         }
