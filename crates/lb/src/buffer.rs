@@ -33,10 +33,16 @@ impl Buffer {
 
     /// Takes bytes away from the front.
     pub(crate) fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        debug_assert!(count <= self.len(), "nobody can take more than there is");
+        self.start += count.min(self.len());
         if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+            self.clear();
         }
+    }
+
+    /// Takes everything away.
+    pub(crate) fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
     }
 
     /// Room behind what is there: made by moving it to the front, and, when a head needs it, by growing. Empty when the
@@ -81,7 +87,7 @@ impl SpareBuffers {
         if buffer.bytes.len() != BUFFER_BYTES {
             return;
         }
-        (buffer.start, buffer.end) = (0, 0);
+        buffer.clear();
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < SPARE_BUFFERS_MAX {
             spare.push(buffer);
@@ -115,7 +121,8 @@ mod tests {
         let rest = BUFFER_BYTES_MAX - 2 * BUFFER_BYTES;
         put(&mut buffer, rest);
         assert!(buffer.room().is_empty(), "there is an end to growing");
-        buffer.consume(usize::MAX);
+        buffer.consume(3);
+        buffer.clear();
         assert!(buffer.is_empty());
     }
 }

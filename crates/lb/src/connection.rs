@@ -271,7 +271,7 @@ impl Connection {
         let Self { stream, buffer, timer, activity, .. } = self;
         let (mut reader, _) = stream.split();
         loop {
-            buffer.consume(usize::MAX);
+            buffer.clear();
             match timer.limit(deadline, read(&mut reader, buffer, Room::AsItIs, activity)).await {
                 Some(Ok(count)) if count > 0 => {}
                 Some(_) | None => return,

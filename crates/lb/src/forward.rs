@@ -173,7 +173,7 @@ impl Connection {
         target_buffer: &mut Buffer,
         place: &InFlight,
     ) -> Exchanged {
-        target_buffer.consume(usize::MAX);
+        target_buffer.clear();
         let idle_timeout = self.idle_timeout();
         let mut client = ClientSide {
             stream: &mut self.stream,

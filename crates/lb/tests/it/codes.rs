@@ -63,6 +63,37 @@ async fn requests_that_are_none() {
 }
 
 #[tokio::test]
+async fn whatever_arrives_the_balancer_lives() {
+    let upstream = Upstream::saying("fine").await;
+    let world = World::with_targets(Plan::default(), &[&upstream]).await;
+    let mut random = gantry_types::Ids::from_seed(11);
+    let model = b"POST /a?b=c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    for _ in 0..300 {
+        let mut bytes = model.to_vec();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(3) {
+                0 => bytes[at] = random.below(256) as u8,
+                1 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at, b"\r\n :,\0\t"[random.below(7) as usize]),
+            }
+        }
+        let mut client = world.connect().await;
+        client.send(&bytes).await;
+        let _ = client.stream.shutdown().await;
+        let answer = client.rest().await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{answer:?} to {bytes:?}");
+    }
+    assert_eq!(world.get("/").await.status, 200);
+    world
+        .until("the end of all of them", |snapshot| {
+            let sums = &snapshot.load_balancers[0].1;
+            sums.connections_opened - sums.connections_closed <= 1 && snapshot.targets[0].in_flight == 0
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn ambiguous_requests_are_routed_in_one_reading_and_both_connections_close() {
     let upstream = Upstream::saying("fine").await;
     let world = World::with_targets(Plan::default(), &[&upstream]).await;
