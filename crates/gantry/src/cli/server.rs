@@ -137,7 +137,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     loop {
         match TcpListener::bind(address) {
             Ok(listener) => return Ok(listener),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < give_up => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(error) => {
