@@ -94,6 +94,50 @@ async fn whatever_arrives_the_balancer_lives() {
 }
 
 #[tokio::test]
+async fn whatever_targets_answer_the_balancer_lives() {
+    let random = std::sync::Mutex::new(gantry_types::Ids::from_seed(13));
+    let upstream = Upstream::answering(move |request| {
+        let mut random = random.lock().unwrap();
+        let mut bytes = match random.below(2) {
+            0 => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+                .to_vec(),
+            _ => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello".to_vec(),
+        };
+        if request.path() == "/sound" {
+            return ok("sound");
+        }
+        for _ in 0..=random.below(3) {
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(2) {
+                0 => bytes[at] = random.below(256) as u8,
+                _ => bytes.insert(at, b"\r\n :,\0\t"[random.below(7) as usize]),
+            }
+        }
+        bytes
+    })
+    .await;
+    let attributes = vec![("idle_timeout.timeout_seconds", "1".to_owned())];
+    let world = World::with_targets(Plan { attributes, ..Plan::default() }, &[&upstream]).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let mut client = world.connect().await;
+        clients.spawn(async move {
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+            let answer = client.rest().await;
+            assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{answer:?}");
+        });
+    }
+    while let Some(outcome) = soon("a client's end", clients.join_next()).await {
+        outcome.unwrap();
+    }
+    // Nothing that a damaged answer left behind reaches the next client.
+    for _ in 0..50 {
+        assert_eq!(world.get("/sound").await.text(), "sound");
+    }
+    world.until("no request in flight", |snapshot| snapshot.targets[0].in_flight == 0).await;
+}
+
+#[tokio::test]
 async fn ambiguous_requests_are_routed_in_one_reading_and_both_connections_close() {
     let upstream = Upstream::saying("fine").await;
     let world = World::with_targets(Plan::default(), &[&upstream]).await;

@@ -19,6 +19,22 @@ async fn it_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn without_work_it_rests() {
+    for keeps_state in [true, false] {
+        let upstream = Upstream::saying("fine").await;
+        let mut world = World::with_targets(Plan { keeps_state, ..Plan::default() }, &[&upstream]).await;
+        let is_beat = |report: &FromLb| matches!(report, FromLb::Heartbeat);
+        world.control.expect("a heartbeat", is_beat).await;
+        let before = crate::support::core_cpu_ticks(&world.plan);
+        // Each a second after the other.
+        world.control.expect("a heartbeat", is_beat).await;
+        world.control.expect("a heartbeat", is_beat).await;
+        let ticks = crate::support::core_cpu_ticks(&world.plan) - before;
+        assert!(ticks < 20, "{ticks} ticks of 10 ms in two seconds");
+    }
+}
+
+#[tokio::test]
 async fn it_serves_without_control_and_starts_without_it() {
     let upstream = Upstream::saying("fine").await;
     let mut world = World::with_targets(Plan::default(), &[&upstream]).await;

@@ -14,7 +14,7 @@ use gantry_types::{Arn, arn};
 pub(crate) use client::{Client, Response};
 pub(crate) use control::{Control, group};
 pub(crate) use upstream::{Request, Upstream, full_backlog, header, ok, read_body, read_head, read_request};
-pub(crate) use world::{Plan, World, ingress};
+pub(crate) use world::{Plan, World, core_cpu_ticks, ingress};
 
 /// Every wait for something that should happen has this bound.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) shards: usize,
     pub(crate) state: tempfile::TempDir,
     pub(crate) store: Kept,
+    /// Whether the last known state is kept on disk.
+    pub(crate) keeps_state: bool,
     pub(crate) shared_address: Option<Ipv4Addr>,
     pub(crate) network: Network,
     pub(crate) vpc: String,
@@ -40,6 +42,7 @@ impl Default for Plan {
             shards: 2,
             state: tempfile::tempdir().expect("a directory can be made"),
             store: Kept::default(),
+            keeps_state: true,
             shared_address: None,
             network: Network::Machine,
             vpc: "vpc-1".to_owned(),
@@ -179,13 +182,29 @@ fn start_balancer(plan: &Plan, control: &Control) -> (Handle, std::thread::JoinH
         shards: plan.shards,
         network: plan.network.clone(),
         shared_address: plan.shared_address,
-        state_directory: Some(plan.state.path().to_owned()),
+        state_directory: plan.keeps_state.then(|| plan.state.path().to_owned()),
         control_socket: control.path.clone(),
         limits: plan.limits.clone(),
     };
     let (handle, commands) = Handle::new();
     let store = Box::new(plan.store.clone());
-    let thread =
-        std::thread::spawn(move || gantry_lb::run(&config, store, commands).expect("the balancer starts"));
+    let run = move || gantry_lb::run(&config, store, commands).expect("the balancer starts");
+    let thread = std::thread::Builder::new().name(core_name(plan)).spawn(run).expect("a thread");
     (handle, thread)
+}
+
+/// The name of the core's thread: at most the 15 bytes that the kernel keeps.
+fn core_name(plan: &Plan) -> String {
+    format!("core-{:08x}", u32::from(plan.inside))
+}
+
+/// Processor time of a world's core, in clock ticks of 10 ms.
+pub(crate) fn core_cpu_ticks(plan: &Plan) -> u64 {
+    let name = format!("({})", core_name(plan));
+    let tasks = std::fs::read_dir("/proc/self/task").expect("procfs is mounted");
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let stat = stats.into_iter().find(|stat| stat.contains(&name)).expect("the core runs");
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().expect("a name in parentheses").split_whitespace().collect();
+    fields[11].parse::<u64>().expect("user time") + fields[12].parse::<u64>().expect("system time")
 }
