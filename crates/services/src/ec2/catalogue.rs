@@ -43,6 +43,10 @@ pub(super) fn availability_zones(
     if let Some(unknown) = input.zone_names.iter().flatten().find(|name| !names.contains(name)) {
         return Err(bad_value(format!("Invalid availability zone: [{unknown}]")));
     }
+    let is_zone = |id: &&String| names.iter().any(|name| zone_id(region, name) == **id);
+    if let Some(unknown) = input.zone_ids.iter().flatten().find(|id| !is_zone(id)) {
+        return Err(bad_value(format!("Invalid availability zone-id: [{unknown}]")));
+    }
     let mut zones = Vec::new();
     for name in names {
         let id = zone_id(region, &name);
@@ -80,6 +84,10 @@ pub(super) fn regions(
     _call: &CallContext,
     input: &DescribeRegionsRequest,
 ) -> Result<DescribeRegionsResult, ApiError> {
+    if let Some(unknown) = input.region_names.iter().flatten().find(|name| !REGIONS.contains(&name.as_str()))
+    {
+        return Err(bad_value(format!("Invalid region name(s) provided: {unknown}")));
+    }
     let mut regions = Vec::new();
     for name in REGIONS {
         if input.region_names.as_ref().is_some_and(|names| !names.iter().any(|each| each == name)) {
@@ -166,11 +174,14 @@ pub(super) fn addresses(
     _call: &CallContext,
     input: &DescribeAddressesRequest,
 ) -> Result<DescribeAddressesResult, ApiError> {
-    match input.allocation_ids.as_deref() {
-        Some([id, ..]) => Err(ApiError::sender(
+    match (input.allocation_ids.as_deref(), input.public_ips.as_deref()) {
+        (Some([id, ..]), _) => Err(ApiError::sender(
             "InvalidAllocationID.NotFound",
             format!("The allocation ID '{id}' does not exist"),
         )),
+        (_, Some([address, ..])) => {
+            Err(ApiError::sender("InvalidAddress.NotFound", format!("Address '{address}' not found.")))
+        }
         _ => Ok(DescribeAddressesResult { addresses: Some(vec![]) }),
     }
 }

@@ -1,16 +1,178 @@
 //! Network interfaces, as tasks and load balancers have them.
 
-use gantry_api::ec2::*;
+use std::net::Ipv4Addr;
+
+use gantry_api::ec2::{
+    CreateNetworkInterfaceRequest, CreateNetworkInterfaceResult, DeleteNetworkInterfaceRequest,
+    DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult, GroupIdentifier, NetworkInterface,
+    NetworkInterfaceAttachment, NetworkInterfacePrivateIpAddress,
+};
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::network::{
     InterfaceOwner, NetworkInterface as InterfaceRecord, SecurityGroup as GroupRecord,
+    Subnet as SubnetRecord, mac_address,
 };
-use gantry_domain::{Key, View};
-use gantry_types::ACCOUNT;
+use gantry_domain::{Change, Key, Stored as _, Versioned, View};
+use gantry_types::{ACCOUNT, Ids, NetworkInterfaceId, Value};
 
-use super::catalogue;
 use super::filters::{matches, one};
+use super::listing::listing;
 use super::tags::tags_of;
+use super::{bad_value, catalogue, groups, subnets, tags};
+use crate::Decision;
+use crate::ties::touch;
+
+const GROUPS_MAX: usize = 5;
+const DESCRIPTION_LENGTH_MAX: usize = 255;
+/// Tells the addresses of interfaces that callers make from those of load balancers and tasks.
+const MAC_SALT: u8 = 0xe2;
+
+pub(super) fn not_found(id: &str) -> ApiError {
+    ApiError::sender(
+        "InvalidNetworkInterfaceID.NotFound",
+        format!("The networkInterface ID '{id}' does not exist"),
+    )
+}
+
+fn find<'v>(
+    view: &'v View,
+    call: &CallContext,
+    id: &str,
+) -> Result<Versioned<'v, InterfaceRecord>, ApiError> {
+    view.get(&Key::network_interface(&call.region, &id.into())).ok_or_else(|| not_found(id))
+}
+
+/// An interface that belongs to nothing yet: it holds an address and groups.
+pub(super) fn create(
+    view: &View,
+    call: &CallContext,
+    input: &CreateNetworkInterfaceRequest,
+    ids: &mut Ids,
+) -> Decision<CreateNetworkInterfaceResult> {
+    refuse_unsupported(input)?;
+    let subnet = subnets::find(view, call, &input.subnet_id)?;
+    let address = address(view, subnet.value(), input.private_ip_address.as_deref())?;
+    let groups = groups(view, call, subnet.value(), input.groups.as_deref().unwrap_or_default())?;
+    if input.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_LENGTH_MAX) {
+        return Err(bad_value(format!("A description has at most {DESCRIPTION_LENGTH_MAX} characters.")));
+    }
+    let mut document = Value::map();
+    document.set("Description", input.description.clone());
+    tags::set_tags(&mut document, tags::given(input.tag_specifications.as_deref(), "network-interface")?);
+    let record = InterfaceRecord {
+        region: call.region.clone(),
+        id: NetworkInterfaceId::new(format!("eni-{}", ids.hex(17))),
+        vpc: subnet.vpc.clone(),
+        subnet: subnet.value().id.clone(),
+        availability_zone: subnet.availability_zone.clone(),
+        address,
+        mac: mac_address(address, MAC_SALT),
+        security_groups: groups.iter().map(|group| group.value().id.clone()).collect(),
+        owner: InterfaceOwner::User,
+        created_at: call.now,
+        document,
+    };
+    let made = NetworkInterface { status: Some("pending".to_owned()), ..shown(view, &record) };
+    let output = CreateNetworkInterfaceResult {
+        network_interface: Some(made),
+        client_token: input.client_token.clone(),
+    };
+    // Two choices of one address, made at the same time, conflict, and so do deletions of the subnet and the groups.
+    let mut changes = vec![touch(&subnet)];
+    changes.extend(groups.iter().map(touch));
+    changes.push(Change::create(record));
+    Ok((output, changes))
+}
+
+fn refuse_unsupported(input: &CreateNetworkInterfaceRequest) -> Result<(), ApiError> {
+    let several = [
+        input.ipv6_address_count.is_some_and(|count| count != 0),
+        input.ipv6_addresses.as_ref().is_some_and(|list| !list.is_empty()),
+        input.private_ip_addresses.as_ref().is_some_and(|list| !list.is_empty()),
+        input.secondary_private_ip_address_count.is_some_and(|count| count != 0),
+        input.ipv4_prefix_count.is_some_and(|count| count != 0),
+        input.ipv4_prefixes.as_ref().is_some_and(|list| !list.is_empty()),
+    ];
+    if several.contains(&true) || input.interface_type.as_deref().is_some_and(|each| each != "interface") {
+        return Err(ApiError::sender(
+            "UnsupportedOperation",
+            "Gantry supports only interfaces with one private IPv4 address yet.",
+        ));
+    }
+    Ok(())
+}
+
+/// The wanted address, or a free one from the subnet's end: tasks take theirs from its beginning.
+fn address(view: &View, subnet: &SubnetRecord, given: Option<&str>) -> Result<Ipv4Addr, ApiError> {
+    let Some(text) = given else {
+        let mut free = (0..subnet.capacity()).rev().filter_map(|slot| subnet.address(slot));
+        return free.find(|address| !view.is_address_used(&subnet.id, *address)).ok_or_else(|| {
+            ApiError::sender(
+                "InsufficientFreeAddressesInSubnet",
+                format!(
+                    "There are not enough free addresses in subnet '{}' to satisfy the request.",
+                    subnet.id
+                ),
+            )
+        });
+    };
+    let address: Ipv4Addr =
+        text.parse().map_err(|_| bad_value(format!("invalid value for parameter address: {text}")))?;
+    let slot = u32::from(address).wrapping_sub(u32::from(subnet.cidr.address()));
+    let usable = subnet.cidr.contains(address)
+        && slot.checked_sub(SubnetRecord::RESERVED_FIRST).is_some_and(|slot| slot < subnet.capacity());
+    if !usable {
+        return Err(bad_value(format!("Address {address} does not fall within the subnet's address range")));
+    }
+    if view.is_address_used(&subnet.id, address) {
+        return Err(ApiError::sender("InvalidIPAddress.InUse", format!("Address {address} is in use.")));
+    }
+    Ok(address)
+}
+
+/// The groups of the subnet's VPC with these ids; its default group where none is named.
+fn groups<'v>(
+    view: &'v View,
+    call: &CallContext,
+    subnet: &SubnetRecord,
+    given: &[String],
+) -> Result<Vec<Versioned<'v, GroupRecord>>, ApiError> {
+    if given.is_empty() {
+        let mut own = view.security_groups_of_vpc(&call.region, &subnet.vpc);
+        return Ok(own.find(|group| group.name == "default").into_iter().collect());
+    }
+    let mut found: Vec<Versioned<'v, GroupRecord>> = Vec::new();
+    for id in given {
+        let group = groups::by_id(view, call, id).filter(|group| group.vpc == subnet.vpc);
+        let group = group.ok_or_else(|| groups::not_found(id))?;
+        if !found.iter().any(|other| other.value().id == group.value().id) {
+            found.push(group);
+        }
+    }
+    if found.len() > GROUPS_MAX {
+        return Err(ApiError::sender(
+            "SecurityGroupsPerInterfaceLimitExceeded",
+            "The maximum number of security groups per interface has been reached.",
+        ));
+    }
+    Ok(found)
+}
+
+pub(super) fn delete(
+    view: &View,
+    call: &CallContext,
+    input: &DeleteNetworkInterfaceRequest,
+    _ids: &mut Ids,
+) -> Decision<()> {
+    let found = find(view, call, &input.network_interface_id)?;
+    match found.owner {
+        InterfaceOwner::User => Ok(((), vec![Change::delete(found.value().key(), found.revision)])),
+        InterfaceOwner::Task(_) | InterfaceOwner::LoadBalancer(_) => Err(ApiError::sender(
+            "InvalidNetworkInterface.InUse",
+            format!("Network interface '{}' is currently in use.", input.network_interface_id),
+        )),
+    }
+}
 
 pub(super) fn describe(
     view: &View,
@@ -19,12 +181,7 @@ pub(super) fn describe(
 ) -> Result<DescribeNetworkInterfacesResult, ApiError> {
     let wanted = input.network_interface_ids.as_deref();
     for id in wanted.unwrap_or_default() {
-        if view.get::<InterfaceRecord>(&Key::network_interface(&call.region, &id.as_str().into())).is_none() {
-            return Err(ApiError::sender(
-                "InvalidNetworkInterfaceID.NotFound",
-                format!("The networkInterface ID '{id}' does not exist"),
-            ));
-        }
+        find(view, call, id)?;
     }
     let mut interfaces = Vec::new();
     for interface in view.scan::<InterfaceRecord>(&format!("{}/", call.region)) {
@@ -54,13 +211,18 @@ pub(super) fn describe(
                 Some(attachment.instance_owner_id.clone().into_iter().collect())
             }
             "mac-address" => one(&interface.mac),
+            "private-dns-name" => shown.private_dns_name.as_ref().and_then(one),
+            "source-dest-check" => one(true),
+            "association.public-ip" | "association.allocation-id" => Some(vec![]),
             _ => None,
         };
         if matches(input.filters.as_deref(), &tags_of(&interface.document), property)? {
             interfaces.push(shown);
         }
     }
-    Ok(DescribeNetworkInterfacesResult { network_interfaces: Some(interfaces), next_token: None })
+    let key = |interface: &NetworkInterface| interface.network_interface_id.clone().unwrap_or_default();
+    let page = listing(interfaces, key, input.max_results, input.next_token.as_deref())?;
+    Ok(DescribeNetworkInterfacesResult { network_interfaces: Some(page.items), next_token: page.next })
 }
 
 fn shown(view: &View, interface: &InterfaceRecord) -> NetworkInterface {
@@ -78,7 +240,10 @@ fn shown(view: &View, interface: &InterfaceRecord) -> NetworkInterface {
         InterfaceOwner::LoadBalancer(arn) => {
             (format!("ELB {}", arn.resource().trim_start_matches("loadbalancer/")), true)
         }
-        InterfaceOwner::User => (String::new(), false),
+        InterfaceOwner::User => {
+            let text = interface.document.get("Description").and_then(Value::as_str);
+            (text.unwrap_or("").to_owned(), false)
+        }
     };
     let attachment = managed.then(|| NetworkInterfaceAttachment {
         attachment_id: Some(interface.id.as_str().replacen("eni-", "eni-attach-", 1)),

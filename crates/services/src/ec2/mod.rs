@@ -2,14 +2,20 @@
 //!
 //! Every region has a default VPC from the first call on, as an AWS account does: [`region::defaults`] makes it.
 
+mod acls;
 mod catalogue;
 mod filters;
+mod gateways;
+mod group_rules;
 mod groups;
 mod interfaces;
+mod listing;
 pub mod region;
 mod routes;
+mod rule_changes;
 mod rules;
 mod subnets;
+mod tables;
 mod tags;
 mod vpcs;
 
@@ -35,30 +41,44 @@ handlers! {
     write delete_security_group(DeleteSecurityGroupRequest) -> DeleteSecurityGroupResult = groups::delete;
     read describe_security_groups(DescribeSecurityGroupsRequest) -> DescribeSecurityGroupsResult = groups::describe;
     read describe_security_group_rules(DescribeSecurityGroupRulesRequest) -> DescribeSecurityGroupRulesResult
-        = groups::describe_rules;
+        = group_rules::describe;
     write authorize_security_group_ingress(AuthorizeSecurityGroupIngressRequest)
-        -> AuthorizeSecurityGroupIngressResult = groups::authorize_ingress;
+        -> AuthorizeSecurityGroupIngressResult = group_rules::authorize_ingress;
     write authorize_security_group_egress(AuthorizeSecurityGroupEgressRequest) -> AuthorizeSecurityGroupEgressResult
-        = groups::authorize_egress;
+        = group_rules::authorize_egress;
     write revoke_security_group_ingress(RevokeSecurityGroupIngressRequest) -> RevokeSecurityGroupIngressResult
-        = groups::revoke_ingress;
+        = group_rules::revoke_ingress;
     write revoke_security_group_egress(RevokeSecurityGroupEgressRequest) -> RevokeSecurityGroupEgressResult
-        = groups::revoke_egress;
-    write create_route_table(CreateRouteTableRequest) -> CreateRouteTableResult = routes::create_table;
-    write delete_route_table(DeleteRouteTableRequest) -> () = routes::delete_table;
-    read describe_route_tables(DescribeRouteTablesRequest) -> DescribeRouteTablesResult = routes::describe_tables;
-    write associate_route_table(AssociateRouteTableRequest) -> AssociateRouteTableResult = routes::associate;
-    write disassociate_route_table(DisassociateRouteTableRequest) -> () = routes::disassociate;
-    write create_route(CreateRouteRequest) -> CreateRouteResult = routes::create_route;
-    write delete_route(DeleteRouteRequest) -> () = routes::delete_route;
+        = group_rules::revoke_egress;
+    write create_route_table(CreateRouteTableRequest) -> CreateRouteTableResult = tables::create_table;
+    write delete_route_table(DeleteRouteTableRequest) -> () = tables::delete_table;
+    read describe_route_tables(DescribeRouteTablesRequest) -> DescribeRouteTablesResult = tables::describe_tables;
+    write associate_route_table(AssociateRouteTableRequest) -> AssociateRouteTableResult = tables::associate;
+    write disassociate_route_table(DisassociateRouteTableRequest) -> () = tables::disassociate;
+    write create_route(CreateRouteRequest) -> CreateRouteResult = routes::create;
+    write delete_route(DeleteRouteRequest) -> () = routes::delete;
     write create_internet_gateway(CreateInternetGatewayRequest) -> CreateInternetGatewayResult
-        = routes::create_gateway;
-    write delete_internet_gateway(DeleteInternetGatewayRequest) -> () = routes::delete_gateway;
+        = gateways::create;
+    write delete_internet_gateway(DeleteInternetGatewayRequest) -> () = gateways::delete;
     read describe_internet_gateways(DescribeInternetGatewaysRequest) -> DescribeInternetGatewaysResult
-        = routes::describe_gateways;
-    write attach_internet_gateway(AttachInternetGatewayRequest) -> () = routes::attach_gateway;
-    write detach_internet_gateway(DetachInternetGatewayRequest) -> () = routes::detach_gateway;
-    read describe_network_acls(DescribeNetworkAclsRequest) -> DescribeNetworkAclsResult = routes::describe_acls;
+        = gateways::describe;
+    write attach_internet_gateway(AttachInternetGatewayRequest) -> () = gateways::attach;
+    write detach_internet_gateway(DetachInternetGatewayRequest) -> () = gateways::detach;
+    write replace_route_table_association(ReplaceRouteTableAssociationRequest)
+        -> ReplaceRouteTableAssociationResult = tables::replace_association;
+    write replace_route(ReplaceRouteRequest) -> () = routes::replace;
+    write create_default_vpc(CreateDefaultVpcRequest) -> CreateDefaultVpcResult = vpcs::create_default;
+    write create_default_subnet(CreateDefaultSubnetRequest) -> CreateDefaultSubnetResult = subnets::create_default;
+    write create_network_interface(CreateNetworkInterfaceRequest) -> CreateNetworkInterfaceResult
+        = interfaces::create;
+    write delete_network_interface(DeleteNetworkInterfaceRequest) -> () = interfaces::delete;
+    write modify_security_group_rules(ModifySecurityGroupRulesRequest) -> ModifySecurityGroupRulesResult
+        = rule_changes::modify;
+    write update_security_group_rule_descriptions_ingress(UpdateSecurityGroupRuleDescriptionsIngressRequest)
+        -> UpdateSecurityGroupRuleDescriptionsIngressResult = rule_changes::describe_ingress;
+    write update_security_group_rule_descriptions_egress(UpdateSecurityGroupRuleDescriptionsEgressRequest)
+        -> UpdateSecurityGroupRuleDescriptionsEgressResult = rule_changes::describe_egress;
+    read describe_network_acls(DescribeNetworkAclsRequest) -> DescribeNetworkAclsResult = acls::describe;
     read describe_network_interfaces(DescribeNetworkInterfacesRequest) -> DescribeNetworkInterfacesResult
         = interfaces::describe;
     read describe_availability_zones(DescribeAvailabilityZonesRequest) -> DescribeAvailabilityZonesResult
@@ -70,8 +90,8 @@ handlers! {
     read describe_images(DescribeImagesRequest) -> DescribeImagesResult = catalogue::images;
     read describe_addresses(DescribeAddressesRequest) -> DescribeAddressesResult = catalogue::addresses;
     read describe_dhcp_options(DescribeDhcpOptionsRequest) -> DescribeDhcpOptionsResult = catalogue::dhcp_options;
-    write create_tags(CreateTagsRequest) -> () = tags::create;
-    write delete_tags(DeleteTagsRequest) -> () = tags::delete;
+    steps create_tags(CreateTagsRequest) -> () = tags::create;
+    steps delete_tags(DeleteTagsRequest) -> () = tags::delete;
     read describe_tags(DescribeTagsRequest) -> DescribeTagsResult = tags::describe;
 }
 
@@ -81,7 +101,7 @@ pub(crate) fn has_internet_gateway(
     region: &gantry_types::Region,
     vpc: &gantry_types::VpcId,
 ) -> Result<bool, ApiError> {
-    routes::has_gateway(view, region, vpc)
+    gateways::has_gateway(view, region, vpc)
 }
 
 /// The name that Amazon's resolver gives an address of a VPC.

@@ -5,8 +5,10 @@ use gantry_api::IntoValue;
 use gantry_api::ec2 as api;
 use gantry_domain::network::{Cidr, IpProtocol, Peer, SecurityGroup, SecurityRule, Subnet, Vpc};
 use gantry_domain::object::Object;
-use gantry_domain::{Change, Key, View};
-use gantry_types::{ACCOUNT, Ids, Region, SecurityGroupId, SubnetId, Timestamp, Value, VpcId};
+use gantry_domain::{Change, Key, Stored as _, View};
+use gantry_types::{
+    ACCOUNT, AvailabilityZone, Ids, Region, SecurityGroupId, SubnetId, Timestamp, Value, VpcId,
+};
 
 /// AWS's regions. A region is whatever the caller signed for, but it has to be one of these, so that a misspelt name makes
 /// nothing.
@@ -69,26 +71,24 @@ pub fn defaults(
     if !REGIONS.contains(&region.as_str()) {
         return Err(ApiError::sender("InvalidRegion", format!("The region '{region}' does not exist.")));
     }
-    let cidr = Cidr::parse("172.31.0.0/16").expect("the default VPC's range is one");
-    let mut changes = vec![Change::create(Object {
-        class: MARK.to_owned(),
-        name: region.to_string(),
-        document: Value::map(),
-    })];
+    Ok(default_vpc(view, region, now, ids))
+}
+
+/// The default VPC with a subnet per zone, its group, gateway and routes. Two of them, made at the same time, conflict at the
+/// region's mark.
+pub(super) fn default_vpc(view: &View, region: &Region, now: Timestamp, ids: &mut Ids) -> Vec<Change> {
+    let cidr = default_cidr();
+    let mark = Object { class: MARK.to_owned(), name: region.to_string(), document: Value::map() };
+    let mut changes = vec![match view.record(&mark.key()) {
+        Some((revision, _)) => Change::update(mark, revision),
+        None => Change::create(mark),
+    }];
     let (vpc, mut made) = vpc(region, cidr, true, now, ids);
     changes.append(&mut made);
     for (index, letter) in ZONE_LETTERS.iter().enumerate() {
-        let base = cidr.nth(u32::try_from(index).unwrap_or(0) * 4096).expect("a /16 has sixteen /20");
-        changes.push(Change::create(Subnet {
-            region: region.clone(),
-            id: SubnetId::new(format!("subnet-{}", ids.hex(17))),
-            vpc: vpc.clone(),
-            cidr: Cidr::new(base, 20).expect("20 is a prefix length"),
-            availability_zone: format!("{region}{letter}").into(),
-            is_default: true,
-            map_public_ip: true,
-            document: Value::map(),
-        }));
+        let range = default_subnet_ranges(cidr).nth(index).expect("a /16 has sixteen /20");
+        let zone = AvailabilityZone::new(format!("{region}{letter}"));
+        changes.push(Change::create(default_subnet(region, &vpc, range, zone, ids)));
     }
     let gateway = format!("igw-{}", ids.hex(17));
     let attachment =
@@ -107,12 +107,41 @@ pub fn defaults(
     // The main route table leads out through the gateway.
     for change in &mut changes {
         if let gantry_domain::Action::Put(gantry_domain::Record::Object(object)) = &mut change.action
-            && object.class == super::routes::table_class(region)
+            && object.class == super::tables::table_class(region)
         {
             super::routes::add_default_route(&mut object.document, &gateway);
         }
     }
-    Ok(changes)
+    changes
+}
+
+fn default_cidr() -> Cidr {
+    Cidr::parse("172.31.0.0/16").expect("the default VPC's range is one")
+}
+
+/// The ranges that default subnets can have, the first for the first zone.
+pub(super) fn default_subnet_ranges(cidr: Cidr) -> impl Iterator<Item = Cidr> {
+    let bases = (0..).step_by(1 << 12).map_while(move |offset| cidr.nth(offset));
+    bases.filter_map(|base| Cidr::new(base, 20))
+}
+
+pub(super) fn default_subnet(
+    region: &Region,
+    vpc: &VpcId,
+    cidr: Cidr,
+    availability_zone: AvailabilityZone,
+    ids: &mut Ids,
+) -> Subnet {
+    Subnet {
+        region: region.clone(),
+        id: SubnetId::new(format!("subnet-{}", ids.hex(17))),
+        vpc: vpc.clone(),
+        cidr,
+        availability_zone,
+        is_default: true,
+        map_public_ip: true,
+        document: Value::map(),
+    }
 }
 
 pub(super) fn object(kind: &str, region: &Region, name: &str, document: impl IntoValue) -> Change {
@@ -161,8 +190,8 @@ pub(super) fn vpc(
     let changes = vec![
         Change::create(record),
         Change::create(security_group),
-        super::routes::main_table(region, &id, cidr, ids),
-        super::routes::default_acl(region, &id, ids),
+        super::tables::main_table(region, &id, cidr, ids),
+        super::acls::default_acl(region, &id, ids),
     ];
     (id, changes)
 }

@@ -1,11 +1,17 @@
 //! A security group's rules between EC2's nested permissions and our flat ones.
 
-use gantry_api::ApiError;
-use gantry_api::ec2::*;
+use std::net::Ipv6Addr;
+
+use gantry_api::ec2::{
+    IpPermission, IpRange, Ipv6Range, PrefixListId, ReferencedSecurityGroup, SecurityGroupRule, Tag,
+    UserIdGroupPair,
+};
+use gantry_api::{ApiError, FromValue, IntoValue};
 use gantry_domain::network::{Cidr, IpProtocol, Peer, SecurityGroup as GroupRecord, SecurityRule};
 use gantry_types::{ACCOUNT, Ids, Value};
 
 use super::bad_value;
+use super::groups::is_text;
 
 pub(super) const RULES_MAX: usize = 60;
 
@@ -76,6 +82,7 @@ pub(super) fn flatten(
         let (from_port, to_port) = ports(protocol, permission.from_port, permission.to_port)?;
         let mut add = |peer: Peer, description: &Option<String>| {
             let description = description.clone().filter(|text| !text.is_empty());
+            check_description(description.as_deref())?;
             let rule = SecurityRule {
                 id: String::new(),
                 protocol,
@@ -86,29 +93,31 @@ pub(super) fn flatten(
                 tags: Value::Null,
             };
             rules.push(rule);
+            Ok::<(), ApiError>(())
         };
         for range in permission.ip_ranges.iter().flatten() {
             let text = range.cidr_ip.as_deref().unwrap_or("");
             let cidr =
                 Cidr::parse(text).ok_or_else(|| bad_value(format!("CIDR block {text} is malformed")))?;
-            add(Peer::Cidr(cidr), &range.description);
+            add(Peer::Cidr(cidr), &range.description)?;
         }
         for pair in permission.user_id_group_pairs.iter().flatten() {
-            add(Peer::Group(group(pair)?), &pair.description);
+            add(Peer::Group(group(pair)?), &pair.description)?;
         }
         for range in permission.ipv6_ranges.iter().flatten() {
-            let text = range.cidr_ipv6.clone().unwrap_or_default();
-            let valid = text.split_once('/').is_some_and(|(address, prefix)| {
-                address.parse::<std::net::Ipv6Addr>().is_ok()
-                    && prefix.parse::<u8>().is_ok_and(|bits| bits <= 128)
-            });
-            if !valid {
-                return Err(bad_value(format!("CIDR block {text} is malformed")));
-            }
-            add(Peer::Unmatched(text), &range.description);
+            let text = range.cidr_ipv6.as_deref().unwrap_or("");
+            let range_text =
+                ipv6_range(text).ok_or_else(|| bad_value(format!("CIDR block {text} is malformed")))?;
+            add(Peer::Unmatched(range_text), &range.description)?;
         }
-        for list in permission.prefix_list_ids.iter().flatten() {
-            add(Peer::Unmatched(list.prefix_list_id.clone().unwrap_or_default()), &list.description);
+        if let Some(list) = permission.prefix_list_ids.iter().flatten().next() {
+            return Err(ApiError::sender(
+                "InvalidPrefixListID.NotFound",
+                format!(
+                    "The prefix list ID '{}' does not exist",
+                    list.prefix_list_id.as_deref().unwrap_or("")
+                ),
+            ));
         }
     }
     if rules.is_empty() {
@@ -120,6 +129,41 @@ pub(super) fn flatten(
     Ok(rules)
 }
 
+/// An IPv6 range without its host bits, in its shortest form.
+pub(super) fn ipv6_range(text: &str) -> Option<String> {
+    let (address, prefix) = text.split_once('/')?;
+    let (address, prefix): (Ipv6Addr, u32) = (address.parse().ok()?, prefix.parse().ok()?);
+    let mask = u128::MAX.checked_shl(128_u32.checked_sub(prefix)?).unwrap_or(0);
+    Some(format!("{}/{prefix}", Ipv6Addr::from(u128::from(address) & mask)))
+}
+
+pub(super) fn check_description(text: Option<&str>) -> Result<(), ApiError> {
+    match text.filter(|text| !is_text(text)) {
+        None => Ok(()),
+        Some(text) => Err(bad_value(format!(
+            "Invalid rule description '{text}'. Valid descriptions are strings less than 256 characters from the following set: a-zA-Z0-9. _-:/()#,@[]+=&;{{}}!$*"
+        ))),
+    }
+}
+
+pub(super) fn duplicate(rule: &SecurityRule) -> ApiError {
+    ApiError::sender(
+        "InvalidPermission.Duplicate",
+        format!("the specified rule \"{}\" already exists", told(rule)),
+    )
+}
+
+pub(super) fn not_found() -> ApiError {
+    ApiError::sender(
+        "InvalidPermission.NotFound",
+        "The specified rule does not exist in this security group.",
+    )
+}
+
+pub(super) fn tags_of(rule: &SecurityRule) -> Vec<Tag> {
+    FromValue::from_value(&rule.tags).unwrap_or_default()
+}
+
 /// The same traffic: what makes a second rule a duplicate.
 pub(super) fn is_same(a: &SecurityRule, b: &SecurityRule) -> bool {
     (a.protocol, a.from_port, a.to_port, &a.peer) == (b.protocol, b.from_port, b.to_port, &b.peer)
@@ -129,17 +173,16 @@ pub(super) fn is_same(a: &SecurityRule, b: &SecurityRule) -> bool {
 pub(super) fn add(
     existing: &mut Vec<SecurityRule>,
     rules: Vec<SecurityRule>,
+    tags: &[Tag],
     ids: &mut Ids,
 ) -> Result<Vec<SecurityRule>, ApiError> {
     let mut added = Vec::new();
     for mut rule in rules {
         if existing.iter().any(|other| is_same(other, &rule)) {
-            return Err(ApiError::sender(
-                "InvalidPermission.Duplicate",
-                format!("the specified rule \"{}\" already exists", told(&rule)),
-            ));
+            return Err(duplicate(&rule));
         }
         rule.id = format!("sgr-{}", ids.hex(17));
+        rule.tags = if tags.is_empty() { Value::Null } else { tags.to_vec().into_value() };
         existing.push(rule.clone());
         added.push(rule);
     }
@@ -246,7 +289,7 @@ pub(super) fn shown(group: &GroupRecord, rule: &SecurityRule, is_egress: bool) -
         from_port,
         to_port,
         description: rule.description.clone(),
-        tags: Some(vec![]),
+        tags: Some(tags_of(rule)),
         ..SecurityGroupRule::default()
     };
     match &rule.peer {
@@ -296,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_ranges_have_one_form() {
+        for (text, expected) in [
+            ("::/0", Some("::/0")),
+            ("0::0/0", Some("::/0")),
+            ("2001:DB8::1/32", Some("2001:db8::/32")),
+            ("::1/128", Some("::1/128")),
+            ("::1/129", None),
+            ("::1", None),
+            ("1.2.3.4/8", None),
+        ] {
+            assert_eq!(ipv6_range(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for bad in [
             permission("tcp", None, Some(80), "0.0.0.0/0"),
@@ -314,8 +372,8 @@ mod tests {
         let mut ids = Ids::from_seed(1);
         let mut rules = Vec::new();
         let given = [permission("-1", None, None, "0.0.0.0/0")];
-        assert_eq!(add(&mut rules, flat(&given).unwrap(), &mut ids).unwrap().len(), 1);
-        let error = add(&mut rules, flat(&given).unwrap(), &mut ids).unwrap_err();
+        assert_eq!(add(&mut rules, flat(&given).unwrap(), &[], &mut ids).unwrap().len(), 1);
+        let error = add(&mut rules, flat(&given).unwrap(), &[], &mut ids).unwrap_err();
         assert_eq!(error.code, "InvalidPermission.Duplicate");
     }
 }

@@ -2,23 +2,27 @@
 
 use gantry_api::ec2::*;
 use gantry_api::{ApiError, CallContext};
-use gantry_domain::network::{Cidr, Subnet as SubnetRecord};
+use gantry_domain::network::{Cidr, Subnet as SubnetRecord, Vpc as VpcRecord};
 use gantry_domain::{Change, Stored, Versioned, View};
 use gantry_types::{ACCOUNT, AvailabilityZone, Ids, SubnetId, Value};
 
 use super::filters::{matches, one};
+use super::listing::listing;
 use super::region::ZONE_LETTERS;
-use super::{bad_value, catalogue, dependency, tags, vpcs};
+use super::{bad_value, catalogue, dependency, region, tables, tags, vpcs};
 use crate::Decision;
+use crate::ties::touch;
 
 pub(super) fn find<'v>(
     view: &'v View,
     call: &CallContext,
     id: &str,
 ) -> Result<Versioned<'v, SubnetRecord>, ApiError> {
-    view.subnet(&call.region, &id.into()).ok_or_else(|| {
-        ApiError::sender("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
-    })
+    view.subnet(&call.region, &id.into()).ok_or_else(|| not_found(id))
+}
+
+pub(super) fn not_found(id: &str) -> ApiError {
+    ApiError::sender("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
 }
 
 pub(super) fn create(
@@ -27,6 +31,13 @@ pub(super) fn create(
     input: &CreateSubnetRequest,
     ids: &mut Ids,
 ) -> Decision<CreateSubnetResult> {
+    if input.ipv6_cidr_block.is_some() || input.ipv6_native == Some(true) || input.ipv4_ipam_pool_id.is_some()
+    {
+        return Err(ApiError::sender(
+            "UnsupportedOperation",
+            "Gantry supports only subnets with an IPv4 range of one's own yet.",
+        ));
+    }
     let vpc = vpcs::find(view, call, &input.vpc_id)?;
     let text = input.cidr_block.as_deref().ok_or_else(|| {
         ApiError::sender("MissingParameter", "Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.")
@@ -46,7 +57,7 @@ pub(super) fn create(
             format!("The CIDR '{text}' conflicts with another subnet"),
         ));
     }
-    let zone = zone(call, input)?;
+    let zone = zone(call, input.availability_zone.as_deref(), input.availability_zone_id.as_deref())?;
     let mut document = Value::map();
     tags::set_tags(&mut document, tags::given(input.tag_specifications.as_deref(), "subnet")?);
     let record = SubnetRecord {
@@ -60,20 +71,24 @@ pub(super) fn create(
         document,
     };
     let output = CreateSubnetResult { subnet: Some(shown(view, &record)) };
-    // Writing the VPC again makes two overlapping subnets, made at the same time, conflict.
-    let touched = Change::update(vpc.value().clone(), vpc.revision);
-    Ok((output, vec![touched, Change::create(record)]))
+    // Two overlapping subnets, made at the same time, conflict, and so does the VPC's deletion.
+    Ok((output, vec![touch(&vpc), Change::create(record)]))
 }
 
-fn zone(call: &CallContext, input: &CreateSubnetRequest) -> Result<AvailabilityZone, ApiError> {
+/// The zone with this name or id; the region's first one where none is named.
+fn zone(call: &CallContext, name: Option<&str>, id: Option<&str>) -> Result<AvailabilityZone, ApiError> {
     let region = call.region.as_str();
-    let named = input.availability_zone.clone().or_else(|| {
-        let id = input.availability_zone_id.as_ref()?;
-        ZONE_LETTERS
-            .iter()
-            .map(|letter| format!("{region}{letter}"))
-            .find(|name| catalogue::zone_id(region, name) == *id)
-    });
+    let zones = || ZONE_LETTERS.iter().map(|letter| format!("{region}{letter}"));
+    let named = match (name, id) {
+        (Some(name), _) => Some(name.to_owned()),
+        (None, Some(id)) => {
+            let found = zones().find(|name| catalogue::zone_id(region, name) == id);
+            Some(found.ok_or_else(|| {
+                bad_value(format!("Value ({id}) for parameter availabilityZoneId is invalid."))
+            })?)
+        }
+        (None, None) => None,
+    };
     match named {
         None => Ok(AvailabilityZone::new(format!("{region}{}", ZONE_LETTERS[0]))),
         Some(name) if ZONE_LETTERS.iter().any(|letter| name == format!("{region}{letter}")) => {
@@ -84,6 +99,44 @@ fn zone(call: &CallContext, input: &CreateSubnetRequest) -> Result<AvailabilityZ
             ZONE_LETTERS.map(|letter| format!("{region}{letter}")).join(", ")
         ))),
     }
+}
+
+/// A zone's default subnet again, for an account that deleted it.
+pub(super) fn create_default(
+    view: &View,
+    call: &CallContext,
+    input: &CreateDefaultSubnetRequest,
+    ids: &mut Ids,
+) -> Decision<CreateDefaultSubnetResult> {
+    if input.availability_zone.is_none() && input.availability_zone_id.is_none() {
+        return Err(ApiError::sender(
+            "MissingParameter",
+            "The request must contain the parameter availabilityZone",
+        ));
+    }
+    let zone = zone(call, input.availability_zone.as_deref(), input.availability_zone_id.as_deref())?;
+    let vpc =
+        view.scan::<VpcRecord>(&format!("{}/", call.region)).find(|vpc| vpc.is_default).ok_or_else(|| {
+            ApiError::sender(
+                "DefaultVpcDoesNotExist",
+                "No default VPC exists for this account in this region.",
+            )
+        })?;
+    let own: Vec<_> = view.subnets_of_vpc(&call.region, &vpc.value().id).collect();
+    if own.iter().any(|subnet| subnet.is_default && subnet.availability_zone == zone) {
+        return Err(ApiError::sender(
+            "DefaultSubnetAlreadyExistsInAvailabilityZone",
+            format!("A Default Subnet already exists in Availability Zone {zone}"),
+        ));
+    }
+    let range = region::default_subnet_ranges(vpc.cidr)
+        .find(|range| !own.iter().any(|subnet| subnet.cidr.overlaps(*range)))
+        .ok_or_else(|| {
+            ApiError::sender("InsufficientCidrBlocks", "The default VPC has no room for a default subnet.")
+        })?;
+    let record = region::default_subnet(&call.region, &vpc.value().id, range, zone, ids);
+    let output = CreateDefaultSubnetResult { subnet: Some(shown(view, &record)) };
+    Ok((output, vec![touch(&vpc), Change::create(record)]))
 }
 
 pub(super) fn delete(
@@ -99,7 +152,10 @@ pub(super) fn delete(
             subnet.id
         )));
     }
-    Ok(((), vec![Change::delete(subnet.value().key(), subnet.revision)]))
+    // A deleted subnet is under no route table any more.
+    let mut changes = tables::forget_subnet(view, &call.region, &input.subnet_id)?;
+    changes.push(Change::delete(subnet.value().key(), subnet.revision));
+    Ok(((), changes))
 }
 
 fn shown(view: &View, subnet: &SubnetRecord) -> Subnet {
@@ -161,13 +217,23 @@ pub(super) fn describe(
             "cidr" | "cidr-block" | "cidrBlock" => one(subnet.cidr),
             "state" => one("available"),
             "owner-id" => one(ACCOUNT),
+            "subnet-arn" => shown(view, subnet.value()).subnet_arn.map(|arn| vec![arn]),
+            "available-ip-address-count" => {
+                shown(view, subnet.value()).available_ip_address_count.and_then(one)
+            }
+            "ipv6-cidr-block-association.ipv6-cidr-block"
+            | "ipv6-cidr-block-association.association-id"
+            | "ipv6-cidr-block-association.state" => Some(vec![]),
+            "ipv6-native" => one(false),
             _ => None,
         };
         if matches(input.filters.as_deref(), &tags::tags_of(&subnet.document), property)? {
             subnets.push(shown(view, subnet.value()));
         }
     }
-    Ok(DescribeSubnetsResult { subnets: Some(subnets), next_token: None })
+    let key = |subnet: &Subnet| subnet.subnet_id.clone().unwrap_or_default();
+    let page = listing(subnets, key, input.max_results, input.next_token.as_deref())?;
+    Ok(DescribeSubnetsResult { subnets: Some(page.items), next_token: page.next })
 }
 
 pub(super) fn modify_attribute(
@@ -182,11 +248,15 @@ pub(super) fn modify_attribute(
         record.map_public_ip = value;
         return Ok(((), vec![Change::update(record, subnet.revision)]));
     }
+    let is_on =
+        |given: &Option<AttributeBooleanValue>| given.as_ref().is_some_and(|each| each.value == Some(true));
     let others = [
-        input.assign_ipv6_address_on_creation.is_some(),
-        input.enable_dns64.is_some(),
-        input.map_customer_owned_ip_on_launch.is_some(),
-        input.private_dns_hostname_type_on_launch.is_some(),
+        is_on(&input.assign_ipv6_address_on_creation),
+        is_on(&input.enable_dns64),
+        is_on(&input.map_customer_owned_ip_on_launch),
+        input.private_dns_hostname_type_on_launch.as_deref().is_some_and(|each| each != "ip-name"),
+        is_on(&input.enable_resource_name_dns_a_record_on_launch),
+        is_on(&input.enable_resource_name_dns_aaaa_record_on_launch),
     ];
     if others.contains(&true) {
         return Err(ApiError::sender(

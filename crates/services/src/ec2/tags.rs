@@ -7,14 +7,20 @@ use gantry_domain::network::{
     Vpc as VpcRecord,
 };
 use gantry_domain::object::Object;
-use gantry_domain::{Change, Key, View};
+use gantry_domain::{Action, Change, Key, View};
 use gantry_types::{Ids, Value};
 
-use super::bad_value;
 use super::filters::{matches, one};
+use super::listing::listing;
+use super::{
+    acls, bad_value, gateways, group_rules, groups, interfaces, rules, subnets, tables, vpc_not_found,
+};
 use crate::Decision;
 
 const TAGS_MAX: usize = 50;
+const RESOURCES_MAX: usize = 1000;
+/// Changes that one commit of a call makes at most.
+const CHANGES_MAX: usize = 100;
 
 pub(super) fn tags_of(document: &Value) -> Vec<Tag> {
     document.get("Tags").and_then(|tags| FromValue::from_value(tags).ok()).unwrap_or_default()
@@ -53,8 +59,11 @@ fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
         if tag.value.as_deref().unwrap_or("").chars().count() > 256 {
             return Err(bad_value("Tag values must be at most 256 characters long."));
         }
-        tags.retain(|other| other.key != tag.key);
-        tags.push(Tag { key: tag.key.clone(), value: Some(tag.value.clone().unwrap_or_default()) });
+        let value = Some(tag.value.clone().unwrap_or_default());
+        match tags.iter_mut().find(|other| other.key == tag.key) {
+            Some(other) => other.value = value,
+            None => tags.push(Tag { key: tag.key.clone(), value }),
+        }
     }
     if tags.len() > TAGS_MAX {
         return Err(ApiError::sender(
@@ -75,7 +84,7 @@ fn edit(
     id: &str,
     edit: &dyn Fn(&mut Vec<Tag>) -> Result<(), ApiError>,
 ) -> Result<Change, ApiError> {
-    let not_found = || ApiError::sender("InvalidID", format!("The ID '{id}' is not valid"));
+    let not_found = || not_found(id);
     let region = &call.region;
     macro_rules! change {
         ($type:ty, $key:expr) => {{
@@ -95,7 +104,42 @@ fn edit(
         Some("subnet") => change!(SubnetRecord, Key::subnet(region, &id.into())),
         Some("sg") => change!(GroupRecord, Key::security_group(region, &id.into())),
         Some("eni") => change!(InterfaceRecord, Key::network_interface(region, &id.into())),
+        Some("sgr") => edit_rule(view, call, id, edit),
         _ => Err(not_found()),
+    }
+}
+
+/// A rule's tags stand in its group's record.
+fn edit_rule(
+    view: &View,
+    call: &CallContext,
+    id: &str,
+    edit: &dyn Fn(&mut Vec<Tag>) -> Result<(), ApiError>,
+) -> Result<Change, ApiError> {
+    for group in view.scan::<GroupRecord>(&format!("{}/", call.region)) {
+        let mut record = group.value().clone();
+        if let Some(rule) = record.ingress.iter_mut().chain(&mut record.egress).find(|rule| rule.id == id) {
+            let mut tags = rules::tags_of(rule);
+            edit(&mut tags)?;
+            rule.tags = if tags.is_empty() { Value::Null } else { tags.into_value() };
+            return Ok(Change::update(record, group.revision));
+        }
+    }
+    Err(not_found(id))
+}
+
+/// Every type has a code of its own for what is not there.
+fn not_found(id: &str) -> ApiError {
+    match id.split_once('-').map(|(prefix, _)| prefix) {
+        Some("vpc") => vpc_not_found(id),
+        Some("subnet") => subnets::not_found(id),
+        Some("sg") => groups::not_found(id),
+        Some("sgr") => group_rules::rule_not_found(id),
+        Some("rtb") => tables::not_found(id),
+        Some("igw") => gateways::not_found(id),
+        Some("acl") => acls::not_found(id),
+        Some("eni") => interfaces::not_found(id),
+        _ => ApiError::sender("InvalidID", format!("The ID '{id}' is not valid")),
     }
 }
 
@@ -106,7 +150,7 @@ pub(super) fn create(
     _ids: &mut Ids,
 ) -> Decision<()> {
     let edits = |id: &String| edit(view, call, id, &|tags| put(tags, &input.tags));
-    Ok(((), unique(&input.resources).map(edits).collect::<Result<_, _>>()?))
+    Ok(((), changed(view, unique(&input.resources)?.map(edits).collect::<Result<_, _>>()?)))
 }
 
 pub(super) fn delete(
@@ -127,11 +171,35 @@ pub(super) fn delete(
             Ok(())
         })
     };
-    Ok(((), unique(&input.resources).map(edits).collect::<Result<_, _>>()?))
+    Ok(((), changed(view, unique(&input.resources)?.map(edits).collect::<Result<_, _>>()?)))
 }
 
-fn unique(ids: &[String]) -> impl Iterator<Item = &String> {
-    ids.iter().enumerate().filter(|(index, id)| !ids[..*index].contains(id)).map(|(_, id)| id)
+/// The resources of one call, each once.
+fn unique(ids: &[String]) -> Result<impl Iterator<Item = &String>, ApiError> {
+    if ids.is_empty() {
+        return Err(ApiError::sender(
+            "MissingParameter",
+            "The request must contain the parameter resourceIdSet",
+        ));
+    }
+    if ids.len() > RESOURCES_MAX {
+        return Err(bad_value(format!("At most {RESOURCES_MAX} resources can be tagged at once.")));
+    }
+    Ok(ids.iter().enumerate().filter(|(index, id)| !ids[..*index].contains(id)).map(|(_, id)| id))
+}
+
+/// What is not as it shall be yet, as much of it as fits into one commit. Of several changes of one record, rules of one
+/// group for example, the first: the others come with the next commit.
+fn changed(view: &View, changes: Vec<Change>) -> Vec<Change> {
+    let mut chosen: Vec<Change> = Vec::new();
+    for change in changes {
+        let present = view.record(&change.key).map(|(_, record)| record.as_ref());
+        let is_news = !matches!(&change.action, Action::Put(record) if Some(record) == present);
+        if is_news && chosen.len() < CHANGES_MAX && !chosen.iter().any(|other| other.key == change.key) {
+            chosen.push(change);
+        }
+    }
+    chosen
 }
 
 pub(super) fn describe(
@@ -156,6 +224,10 @@ pub(super) fn describe(
         let objects = view.scan::<Object>(&format!("ec2/{kind}/{}/", call.region));
         found.extend(objects.map(|r| (r.name.clone(), kind, tags_of(&r.document))));
     }
+    for group in view.scan::<GroupRecord>(&prefix) {
+        let rules_of = group.value().ingress.iter().chain(&group.value().egress);
+        found.extend(rules_of.map(|rule| (rule.id.clone(), "security-group-rule", rules::tags_of(rule))));
+    }
     let mut tags = Vec::new();
     for (id, resource_type, own) in found {
         for tag in own {
@@ -176,5 +248,9 @@ pub(super) fn describe(
             }
         }
     }
-    Ok(DescribeTagsResult { tags: Some(tags), next_token: None })
+    let key = |tag: &TagDescription| {
+        format!("{}\n{}", tag.resource_id.as_deref().unwrap_or(""), tag.key.as_deref().unwrap_or(""))
+    };
+    let page = listing(tags, key, input.max_results, input.next_token.as_deref())?;
+    Ok(DescribeTagsResult { tags: Some(page.items), next_token: page.next })
 }

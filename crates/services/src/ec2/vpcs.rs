@@ -4,11 +4,12 @@ use gantry_api::ec2::*;
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::network::{Cidr, SecurityGroup as GroupRecord, Vpc as VpcRecord};
 use gantry_domain::object::Object;
-use gantry_domain::{Change, Key, Stored, Versioned, View};
+use gantry_domain::{Change, Stored, Versioned, View};
 use gantry_types::{ACCOUNT, Ids, Value};
 
 use super::filters::{matches, one};
-use super::{bad_value, dependency, region, routes, tags, vpc_not_found};
+use super::listing::listing;
+use super::{bad_value, dependency, gateways, region, tables, tags, vpc_not_found};
 use crate::Decision;
 
 const VPCS_MAX: usize = 100;
@@ -27,6 +28,13 @@ pub(super) fn create(
     input: &CreateVpcRequest,
     ids: &mut Ids,
 ) -> Decision<CreateVpcResult> {
+    let ipv6 = input.amazon_provided_ipv6_cidr_block == Some(true) || input.ipv6_cidr_block.is_some();
+    if ipv6 || input.ipv4_ipam_pool_id.is_some() || input.ipv6_ipam_pool_id.is_some() {
+        return Err(ApiError::sender(
+            "UnsupportedOperation",
+            "Gantry supports only VPCs with an IPv4 range of one's own yet.",
+        ));
+    }
     let text = input.cidr_block.as_deref().ok_or_else(|| {
         ApiError::sender("MissingParameter", "The request must contain the parameter cidrBlock")
     })?;
@@ -42,6 +50,12 @@ pub(super) fn create(
         return Err(ApiError::sender("VpcLimitExceeded", "The maximum number of VPCs has been reached."));
     }
     let own = tags::given(input.tag_specifications.as_deref(), "vpc")?;
+    if input.instance_tenancy.as_deref().is_some_and(|tenancy| tenancy != "default") {
+        return Err(ApiError::sender(
+            "UnsupportedOperation",
+            "Gantry supports only the tenancy default yet.",
+        ));
+    }
     let (_, mut changes) = region::vpc(&call.region, cidr, false, call.now, ids);
     let mut output = None;
     for change in &mut changes {
@@ -52,6 +66,27 @@ pub(super) fn create(
         }
     }
     Ok((CreateVpcResult { vpc: output }, changes))
+}
+
+/// The default VPC again, for an account that deleted it.
+pub(super) fn create_default(
+    view: &View,
+    call: &CallContext,
+    _input: &CreateDefaultVpcRequest,
+    ids: &mut Ids,
+) -> Decision<CreateDefaultVpcResult> {
+    if view.scan::<VpcRecord>(&format!("{}/", call.region)).any(|vpc| vpc.is_default) {
+        return Err(ApiError::sender(
+            "DefaultVpcAlreadyExists",
+            "A Default VPC already exists for this account in this region.",
+        ));
+    }
+    let changes = region::default_vpc(view, &call.region, call.now, ids);
+    let made = changes.iter().find_map(|change| match &change.action {
+        gantry_domain::Action::Put(gantry_domain::Record::Vpc(vpc)) => Some(shown(vpc)),
+        _ => None,
+    });
+    Ok((CreateDefaultVpcResult { vpc: made }, changes))
 }
 
 pub(super) fn delete(
@@ -71,9 +106,9 @@ pub(super) fn delete(
     {
         return Err(in_use());
     }
-    let tables = routes::tables_of(view, &call.region, &vpc.id)?;
-    if tables.iter().any(|table| !routes::is_main(&table.document))
-        || routes::has_gateway(view, &call.region, &vpc.id)?
+    let tables = tables::tables_of(view, &call.region, &vpc.id)?;
+    if tables.iter().any(|table| !tables::is_main(&table.document))
+        || gateways::has_gateway(view, &call.region, &vpc.id)?
     {
         return Err(in_use());
     }
@@ -132,16 +167,21 @@ pub(super) fn describe(
             "owner-id" => one(ACCOUNT),
             "dhcp-options-id" | "dhcpOptionsId" => one(super::catalogue::DHCP_OPTIONS),
             "cidr-block-association.state" => one("associated"),
-            "cidr-block-association.association-id" | "ipv6-cidr-block-association.ipv6-cidr-block" => {
-                Some(vec![])
+            "cidr-block-association.association-id" => {
+                vpc.document.get("AssociationId").and_then(Value::as_str).and_then(one)
             }
+            "ipv6-cidr-block-association.ipv6-cidr-block"
+            | "ipv6-cidr-block-association.association-id"
+            | "ipv6-cidr-block-association.state" => Some(vec![]),
             _ => None,
         };
         if matches(input.filters.as_deref(), &tags::tags_of(&vpc.document), property)? {
             vpcs.push(shown(vpc.value()));
         }
     }
-    Ok(DescribeVpcsResult { vpcs: Some(vpcs), next_token: None })
+    let key = |vpc: &Vpc| vpc.vpc_id.clone().unwrap_or_default();
+    let page = listing(vpcs, key, input.max_results, input.next_token.as_deref())?;
+    Ok(DescribeVpcsResult { vpcs: Some(page.items), next_token: page.next })
 }
 
 pub(super) fn describe_attribute(
@@ -222,8 +262,4 @@ fn wanted(view: &View, call: &CallContext, ids: Option<&[String]>) -> Result<Vec
     }
     let all = view.scan::<VpcRecord>(&format!("{}/", call.region)).map(|vpc| vpc.id.to_string());
     Ok(all.filter(|id| ids.is_none_or(|ids| ids.contains(id))).collect())
-}
-
-pub(super) fn check_key(call: &CallContext, vpc: &Versioned<'_, VpcRecord>) -> Change {
-    Change::check(Key::vpc(&call.region, &vpc.id), vpc.revision)
 }

@@ -157,6 +157,15 @@ impl World {
         outcomes.into_iter().flatten().collect()
     }
 
+    /// The same call twice, as the first ones of their region.
+    pub(crate) async fn first_together(&self, operation: &str, input: Json) -> [Json; 2] {
+        self.gate.close();
+        let open = async { self.gate.open() };
+        let call = || self.call(operation, input.clone());
+        let (first, second, ()) = tokio::join!(biased; call(), call(), open);
+        [first.unwrap(), second.unwrap()]
+    }
+
     pub(crate) fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         read(&self.database.view())
     }
