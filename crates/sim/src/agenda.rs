@@ -20,9 +20,6 @@ impl<T> Agenda<T> {
     pub(crate) fn now(&self) -> At {
         self.now
     }
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
     /// What is past happens now.
     pub(crate) fn at(&mut self, at: At, happening: T) {
         self.next += 1;

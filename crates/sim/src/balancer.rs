@@ -38,7 +38,6 @@ pub(crate) struct Balancer {
     /// Targets of which this process said that they are drained.
     pub(crate) said_drained: BTreeSet<TargetKey>,
     listening: BTreeSet<Arn>,
-    pub(crate) began_at: At,
 }
 
 impl World {
@@ -52,7 +51,6 @@ impl World {
             state: Some(State::default()),
             kept: kept.clone(),
             clock_ahead: self.clocks[0],
-            began_at: self.agenda.now(),
             ..Balancer::default()
         };
         trace!(self, "the balancer starts with {} messages", kept.len());
@@ -170,7 +168,7 @@ impl World {
             None if !self.addresses.contains_key(&address) => (ProbeResult::TimedOut, timeout),
             Some((_, server)) if server.listens(now) => match server.program.answers {
                 Answers::AfterBoots(_) if !fails => (ProbeResult::Status(200), quick),
-                Answers::AfterBoots(_) | Answers::WithErrors => (ProbeResult::Status(503), quick),
+                Answers::AfterBoots(_) | Answers::WithErrors | Answers::Never => (ProbeResult::Status(503), quick),
             },
             Some(_) | None => (ProbeResult::Failed, quick),
         }

@@ -67,6 +67,7 @@ impl World {
         let answers_from = match program.answers {
             Answers::AfterBoots(times) => now + boots_in * times,
             Answers::WithErrors => now + 1,
+            Answers::Never => At::MAX,
         };
         container.process = Process::Runs { since, answers_from };
         trace!(self, "machine {machine}: {} of task {} runs", of.name, short(of.task.as_str()));

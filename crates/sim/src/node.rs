@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_domain::assignment::VpcSpec;
 use gantry_link::{FromNode, ToNode};
-use gantry_node::core::{Effect, Event, Exit, Found, Restored, State, TaskState};
+use gantry_node::core::{Effect, Event, Exit, Restored, State, TaskState};
 use gantry_control::LinkId;
 use gantry_types::{TaskId, VpcId};
 
@@ -21,6 +21,8 @@ use crate::world::World;
 const SLEEP_MAX: u64 = 1_000;
 /// A write of a task's state takes at most so long.
 const WRITE_MAX: u64 = 8;
+/// So many steps within one second are a loop that does not end.
+const STEPS_PER_SECOND_MAX: u64 = 900;
 
 #[derive(Debug, Default)]
 pub(crate) struct Node {
@@ -34,6 +36,7 @@ pub(crate) struct Node {
     /// It dies after so many effects of one step.
     pub(crate) doom: Option<usize>,
     tick_at: Option<At>,
+    steps: (At, u64),
 }
 
 impl World {
@@ -98,6 +101,7 @@ impl World {
         let now = self.wall(index);
         let Some(state) = &mut self.nodes[index].state else { return };
         let effects = state.step(event, now);
+        self.count_node_step(index);
         let doomed_after = match self.nodes[index].doom {
             Some(count) if effects.len() > 1 => Some(count % effects.len()),
             _ => None,
@@ -110,6 +114,19 @@ impl World {
             self.node_effect(index, effect);
         }
         self.plan_node_tick(index);
+    }
+
+    fn count_node_step(&mut self, index: usize) {
+        let second = self.agenda.now() / 1_000;
+        let steps = &mut self.nodes[index].steps;
+        if steps.0 != second {
+            *steps = (second, 0);
+        }
+        steps.1 += 1;
+        if steps.1 > STEPS_PER_SECOND_MAX {
+            let what = format!("node {index}: more than {STEPS_PER_SECOND_MAX} steps within one second");
+            self.violate("a node comes to rest", what);
+        }
     }
 
     fn node_effect(&mut self, index: usize, effect: Effect) {
@@ -304,15 +321,5 @@ fn task_of(effect: &Effect) -> Option<&TaskId> {
         | Effect::CheckHealth { task, .. } => Some(&task.task),
         Effect::Report(report) => Some(&report.task),
         Effect::Reported { .. } | Effect::Vpc(_) | Effect::RemoveVpc(_) => None,
-    }
-}
-
-/// What the trace says of what was found.
-pub(crate) fn found_word(found: &Found) -> &'static str {
-    match found {
-        Found::Running(_) => "running",
-        Found::Exited(_) => "ended",
-        Found::FailedToStart(_) => "not startable",
-        Found::Nothing => "nothing",
     }
 }

@@ -19,6 +19,8 @@ pub(crate) const SERVICES: usize = 20;
 /// A handler decides again after so many conflicts, and a caller calls again after so many errors.
 const CONFLICTS_MAX: u32 = 16;
 const CALLS_MAX: u32 = 60;
+/// What never serves is mended after a while, but for one in so many.
+const BAD_STAYS_ONE_IN: u64 = 30;
 const CALL_AGAIN_AFTER: u64 = 1_000;
 
 #[derive(Debug)]
@@ -63,6 +65,14 @@ impl Operators {
 
 impl World {
     pub(crate) fn call(&mut self, delay: u64, kind: Kind) {
+        if let Kind::Create { service, revision } | Kind::Deploy { service, revision } = kind
+            && BAD_REVISIONS.contains(&revision)
+            && !self.chance.one_in(BAD_STAYS_ONE_IN)
+        {
+            // Somebody notices.
+            let (noticed, revision) = (self.chance.between(30_000, 300_000), *self.chance.pick(&GOOD_REVISIONS));
+            self.call(delay + noticed, Kind::Deploy { service, revision });
+        }
         let operation = Operation { kind, conflicts: 0, calls: 0 };
         self.agenda.after(delay, Happening::Attempt(Box::new(operation)));
     }

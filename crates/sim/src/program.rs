@@ -24,6 +24,8 @@ pub(crate) enum Answers {
     AfterBoots(u64),
     /// It answers every health check with an error.
     WithErrors,
+    /// It never listens.
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,7 @@ pub(crate) fn program(revision: u32, container: &str) -> Program {
         5 => Program { answers: Answers::AfterBoots(3), ..GOOD },
         6 => Program { on_stop_signal: OnStopSignal::Ignores, ..GOOD },
         7 => Program { image: Image::Missing, ..GOOD },
-        8 => Program { ends: Some((1, 200, Ending::Code(1))), ..GOOD },
+        8 => Program { ends: Some((1, 200, Ending::Code(1))), answers: Answers::Never, ..GOOD },
         9 => Program { answers: Answers::WithErrors, ..GOOD },
         10 => Program { ends: Some((5_000, 60_000, Ending::OutOfMemory)), ..GOOD },
         11 => Program { ends: Some((60_000, 300_000, Ending::Code(3))), ..GOOD },
@@ -92,13 +94,13 @@ pub(crate) fn containers(revision: u32) -> Vec<ContainerDefinition> {
     let mut app = container("app");
     let mut aside = container("aside");
     match revision {
-        2 | 9 => app.health_check = Some(check(10)),
+        2 | 9 => app.health_check = Some(check(30)),
         3 => {
             aside.essential = false;
             app.depends_on = depends(DependencyCondition::Start);
         }
         4 => {
-            aside.health_check = Some(check(5));
+            aside.health_check = Some(check(15));
             app.depends_on = depends(DependencyCondition::Healthy);
         }
         6 => app.stop_timeout = Some(Duration::from_secs(5)),

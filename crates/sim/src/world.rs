@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
 
 use gantry_types::{TaskId, Timestamp};
 
@@ -19,6 +20,7 @@ use crate::node::Node;
 use crate::operator::{Kind, Operators, SERVICES};
 use crate::planted::Planted;
 use crate::records;
+use crate::seams::Bugs;
 use crate::swarm::Swarm;
 use crate::trace::{Trace, Tracing};
 
@@ -60,8 +62,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) watched: Watched,
     pub(crate) requests: u64,
-    #[cfg_attr(not(any(test, feature = "planted")), expect(dead_code, reason = "nothing is planted"))]
-    pub(crate) planted: Option<Planted>,
+    pub(crate) bugs: Bugs,
     pub(crate) settled_at: Option<At>,
     pub(crate) violation: Option<Violation>,
     happenings: u64,
@@ -98,13 +99,14 @@ impl World {
             ledger: Ledger::default(),
             watched: Watched::default(),
             requests: 0,
-            planted,
+            bugs: Bugs::new(planted),
             settled_at: None,
             violation: None,
             happenings: 0,
             chance,
             swarm,
         };
+        world.control.disk.forgets_syncs.store(world.bugs.forgets_syncs(), Ordering::Relaxed);
         world.plan();
         world
     }

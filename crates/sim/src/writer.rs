@@ -160,6 +160,7 @@ impl World {
         self.watch_commit(&changes.clone(), |world| world.ledger.acknowledge(changes, revision));
         if by_control {
             self.check_limits(&submission.changes);
+            self.planted_after(&submission.changes);
         }
     }
 }

@@ -9,6 +9,9 @@ use gantry_domain::{Action, Change, Expect, Key, Record};
 
 use crate::world::World;
 
+/// A service of at most five tasks that starts more within a minute does so without any pause.
+const STARTS_PER_MINUTE_MAX: u32 = 120;
+
 impl World {
     /// Looks at a commit of `control` before it is made: which healthy tasks it stops.
     pub(crate) fn check_decision(&mut self, changes: &[Change]) {
@@ -36,11 +39,29 @@ impl World {
                 && task.service.is_some()
                 && task.is_wanted()
             {
-                starting.insert(service_of(task));
+                let key = service_of(task);
+                if !self.ledger.view.get::<Task>(&change.key).is_some_and(|it| it.version > 1) {
+                    self.count_start(&key);
+                }
+                starting.insert(key);
             }
         }
         for key in starting {
             self.check_maximum(&key);
+        }
+    }
+
+    /// A program that does not stay is started again with pauses.
+    fn count_start(&mut self, service: &Key) {
+        let minute = self.agenda.now() / 60_000;
+        if self.watched.started.0 != minute {
+            self.watched.started = (minute, BTreeMap::new());
+        }
+        let started = self.watched.started.1.entry(service.clone()).or_default();
+        *started += 1;
+        if *started > STARTS_PER_MINUTE_MAX {
+            let what = format!("{service}: more than {STARTS_PER_MINUTE_MAX} within one minute");
+            self.violate("tasks that do not stay are started with pauses", what);
         }
     }
 
@@ -77,18 +98,24 @@ impl World {
         let is_checked = definition.is_some_and(|it| it.containers.iter().any(|c| c.health_check.is_some()));
         let service = view.get::<Service>(&service_of(task));
         let is_balanced = service.is_some_and(|service| !service.load_balancers.is_empty());
-        let passes = |target: &Target| {
-            matches!(target.health.state, TargetHealthState::Healthy | TargetHealthState::Unavailable)
-        };
-        let mut targets = task
+        let is_served = !is_balanced || !task.registrations.is_empty();
+        if !is_served || (is_checked && task.health != HealthStatus::Healthy) {
+            return false;
+        }
+        let targets = task
             .registrations
             .iter()
             .filter_map(|each| view.get::<Target>(&Key::target(&each.target_group, &each.registration)));
-        let served = !is_balanced || !task.registrations.is_empty();
-        (!is_checked || task.health == HealthStatus::Healthy)
-            && served
-            && targets.all(|target| passes(&target))
-            && (is_checked || is_balanced || task.times.healthy_at.is_some())
+        let mut is_probed = false;
+        for target in targets {
+            match target.health.state {
+                TargetHealthState::Healthy => is_probed = true,
+                TargetHealthState::Unavailable => {}
+                _ => return false,
+            }
+        }
+        // Where nothing checks a task, time does.
+        is_checked || is_probed || task.times.healthy_at.is_some()
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Watched {
     task_of: BTreeMap<RegistrationId, TaskId>,
     /// Healthy tasks that the commit that is being looked at stops, by their services.
     stopped: Vec<(Key, usize)>,
+    /// The minute that is counted, and the tasks that each service started in it.
+    started: (At, BTreeMap<Key, u32>),
     /// Tasks that became RUNNING.
     pub(crate) tasks_ran: u64,
 }

@@ -105,8 +105,17 @@ impl World {
         // A good deployment must come to rest; one that is bad, or that its own limits block, must say so.
         let is_bad = service.deployments.iter().any(|it| BAD_REVISIONS.contains(&revision_of(&it.task_definition)));
         let is_blocked = service.maximum() <= service.minimum_healthy();
-        let says_why = rollout == Some(RolloutState::Failed) || service.told.keys().any(|text| names_a_cause(text));
-        if (is_bad || is_blocked) && says_why { Standing::Named } else { Standing::Moving(what) }
+        // The circuit breaker holds a service until somebody deploys anew.
+        let is_held = rollout == Some(RolloutState::Failed);
+        let said = if is_held { self.says_failed(service.value()) } else { service.told.keys().any(|it| names_a_cause(it)) };
+        if (is_bad || is_blocked || is_held) && said { Standing::Named } else { Standing::Moving(what) }
+    }
+
+    fn says_failed(&self, service: &Service) -> bool {
+        let Some(primary) = service.primary() else { return false };
+        let text = format!("(deployment {}) deployment failed", primary.id);
+        let mut events = self.ledger.view.events_of(&service.region, &service.cluster, &service.name);
+        events.any(|event| event.message.contains(&text))
     }
 
     fn tasks_move(&self, is_restless: &dyn Fn(&Task) -> bool) -> Option<String> {

@@ -13,6 +13,9 @@ use crate::records::task_name;
 use crate::words::short;
 use crate::world::World;
 
+/// The delay counts from the decision, and is watched from its commit, which may take so long.
+const COMMIT_MAX: u64 = 3_000;
+
 impl World {
     /// A node is about to send a container its stop signal, or to kill it.
     pub(crate) fn check_signal(&mut self, index: usize, of: &ContainerRef) {
@@ -68,7 +71,7 @@ impl World {
         let Some(since) = self.watched.draining_at.get(&key.registration) else { return false };
         let Some(group) = self.ledger.view.target_group(&key.target_group) else { return true };
         let delay = u64::try_from(group.deregistration_delay().as_millis()).unwrap_or(u64::MAX);
-        self.agenda.now() >= since + delay || self.weather.jumped_at.is_some_and(|jumped| jumped >= *since)
+        self.agenda.now() + COMMIT_MAX >= since + delay || self.weather.jumped_at.is_some_and(|jumped| jumped >= *since)
     }
 
     /// The balancer says that a target is drained.
