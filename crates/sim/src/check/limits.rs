@@ -40,7 +40,7 @@ impl World {
                 && task.is_wanted()
             {
                 let key = service_of(task);
-                if !self.ledger.view.get::<Task>(&change.key).is_some_and(|it| it.version > 1) {
+                if self.ledger.view.get::<Task>(&change.key).is_none_or(|it| it.version <= 1) {
                     self.count_start(&key);
                 }
                 starting.insert(key);

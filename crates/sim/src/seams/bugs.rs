@@ -85,11 +85,7 @@ impl World {
         match self.bugs.planted {
             Some(Planted::SkippedCompareAndSet | Planted::StaleView) => forget_expectations(&mut changes),
             Some(Planted::MaximumOffByOne | Planted::MinimumIgnored) => self.restore_services(&mut changes),
-            Some(Planted::ReusedAddress) => {
-                if self.chance.one_in(8) {
-                    self.reuse_address(&mut changes);
-                }
-            }
+            Some(Planted::ReusedAddress) if self.chance.one_in(8) => self.reuse_address(&mut changes),
             Some(Planted::CommitTwice) => self.commit_again(&changes),
             _ => {}
         }
