@@ -139,7 +139,9 @@ impl World {
             }
             Effect::Cut(key) => {
                 let requests = self.balancer.in_flight.remove(&key);
-                if requests.is_some_and(|requests| !requests.is_empty()) && self.balancer.closed.contains(&key) {
+                if requests.is_some_and(|requests| !requests.is_empty())
+                    && self.balancer.closed.contains(&key)
+                {
                     self.says_emptied(key);
                 }
             }
@@ -168,7 +170,9 @@ impl World {
             None if !self.addresses.contains_key(&address) => (ProbeResult::TimedOut, timeout),
             Some((_, server)) if server.listens(now) => match server.program.answers {
                 Answers::AfterBoots(_) if !fails => (ProbeResult::Status(200), quick),
-                Answers::AfterBoots(_) | Answers::WithErrors | Answers::Never => (ProbeResult::Status(503), quick),
+                Answers::AfterBoots(_) | Answers::WithErrors | Answers::Never => {
+                    (ProbeResult::Status(503), quick)
+                }
             },
             Some(_) | None => (ProbeResult::Failed, quick),
         }

@@ -165,7 +165,9 @@ impl World {
     /// Plans the next tick, unless one comes before it that will plan again.
     fn plan_tick(&mut self) {
         let start = self.control.starts;
-        let Some(wakes_at) = self.control.running.as_ref().and_then(|running| running.wakes_at) else { return };
+        let Some(wakes_at) = self.control.running.as_ref().and_then(|running| running.wakes_at) else {
+            return;
+        };
         let at = self.at_of(0, wakes_at).max(self.agenda.now() + 1);
         let Some(running) = &mut self.control.running else { return };
         if running.tick_at.is_none_or(|planned| planned > at) {
@@ -244,7 +246,10 @@ impl World {
     }
 
     pub(crate) fn core_is_idle(&self) -> bool {
-        self.control.running.as_ref().is_some_and(|running| running.core.is_idle() && running.queue.is_empty())
+        self.control
+            .running
+            .as_ref()
+            .is_some_and(|running| running.core.is_idle() && running.queue.is_empty())
     }
 
     pub(crate) fn link_ended_for_control(&mut self, link: LinkId) {

@@ -95,7 +95,8 @@ impl World {
         let machine = self.chance.index(self.machines.len());
         let boot = self.machines[machine].boots;
         let containers = &self.machines[machine].containers;
-        let alive: Vec<_> = containers.iter().filter(|(_, each)| each.is_alive()).map(|(of, _)| of.clone()).collect();
+        let alive: Vec<_> =
+            containers.iter().filter(|(_, each)| each.is_alive()).map(|(of, _)| of.clone()).collect();
         if alive.is_empty() {
             return;
         }

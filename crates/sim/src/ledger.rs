@@ -50,7 +50,8 @@ impl Ledger {
             ));
         }
         for (key, revision, record) in self.view.records() {
-            let same = recovered.record(key).is_some_and(|(other, found)| other == revision && found == record);
+            let same =
+                recovered.record(key).is_some_and(|(other, found)| other == revision && found == record);
             if !same && !self.doubtful.contains(key) {
                 return Err(format!("{key} is not as it was at revision {revision}"));
             }

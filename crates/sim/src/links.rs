@@ -115,8 +115,10 @@ impl World {
             self.agenda.at(at, Happening::AtChild(id, Box::new(message.clone())));
         }
         // Orders about one task may come once more, however late.
-        if let (ToChild::Node(order @ (ToNode::Run(_) | ToNode::Stop(_) | ToNode::Forget(_))), Peer::Node(index)) =
-            (&message, peer)
+        if let (
+            ToChild::Node(order @ (ToNode::Run(_) | ToNode::Stop(_) | ToNode::Forget(_))),
+            Peer::Node(index),
+        ) = (&message, peer)
             && self.chance.per_mille(self.swarm.late)
         {
             let later = self.chance.below(LATE_MAX);
@@ -182,8 +184,11 @@ impl World {
             return;
         }
         for end in [End::Control, End::Child] {
-            let delay =
-                if self.chance.one_in(2) { self.chance.below(5) } else { self.chance.between(5, SILENCE_MAX) };
+            let delay = if self.chance.one_in(2) {
+                self.chance.below(5)
+            } else {
+                self.chance.between(5, SILENCE_MAX)
+            };
             self.agenda.after(delay, Happening::Ends(id, end));
         }
     }

@@ -36,7 +36,10 @@ pub(crate) struct Container {
 pub(crate) enum Process {
     /// The shim prepares it.
     Starting,
-    Runs { since: Timestamp, answers_from: At },
+    Runs {
+        since: Timestamp,
+        answers_from: At,
+    },
     Ended(Exit),
 }
 
@@ -141,8 +144,7 @@ impl World {
                 Process::Starting | Process::Runs { .. } => {
                     ended.extend(container.address.filter(|_| of.name.as_str() == "app"));
                     let reason = Some("the machine was restarted".to_owned());
-                    container.process =
-                        Process::Ended(Exit { code: None, out_of_memory: false, reason, at });
+                    container.process = Process::Ended(Exit { code: None, out_of_memory: false, reason, at });
                 }
                 Process::Ended(_) => {}
             }
@@ -157,7 +159,11 @@ impl World {
     pub(crate) fn find_container(&mut self, machine: usize, of: &ContainerRef) -> Found {
         let boot = self.machines[machine].boots;
         // A shim that is at work is waited for.
-        if self.machines[machine].containers.get(of).is_some_and(|each| matches!(each.process, Process::Starting)) {
+        if self.machines[machine]
+            .containers
+            .get(of)
+            .is_some_and(|each| matches!(each.process, Process::Starting))
+        {
             self.container_begins(machine, boot, of);
         }
         match self.machines[machine].containers.get(of).map(|container| &container.process) {

@@ -122,7 +122,12 @@ fn tell_failure(report: &Report, options: Options, was_traced: bool) {
             println!("{line}");
         }
     }
-    println!("--- seed {} broke a rule after {:.3} s: {}", report.seed, violation.at as f64 / 1000.0, violation.invariant);
+    println!(
+        "--- seed {} broke a rule after {:.3} s: {}",
+        report.seed,
+        violation.at as f64 / 1000.0,
+        violation.invariant
+    );
     println!("    {}", violation.what);
     println!("    replay: {}", replay_command(report.seed, options));
 }
@@ -151,7 +156,11 @@ fn run_many(arguments: &Arguments) -> bool {
                     totals.0.add(&report);
                     if totals.1.elapsed() >= PROGRESS_EVERY {
                         totals.1 = Instant::now();
-                        println!("{} of {count} seeds, {:.0} s", totals.0.seeds, began.elapsed().as_secs_f64());
+                        println!(
+                            "{} of {count} seeds, {:.0} s",
+                            totals.0.seeds,
+                            began.elapsed().as_secs_f64()
+                        );
                     }
                     if let Some(violation) = &report.violation {
                         if arguments.keep_going {
@@ -209,7 +218,8 @@ fn find_planted(planted: &[Planted], arguments: &Arguments) -> bool {
     let mut all_found = true;
     for planted in planted {
         let options = Options { planted: Some(*planted) };
-        let found = (from..from + count).map(|seed| run(seed, options)).find(|report| report.violation.is_some());
+        let found =
+            (from..from + count).map(|seed| run(seed, options)).find(|report| report.violation.is_some());
         match found {
             Some(Report { seed, violation: Some(violation), .. }) => println!(
                 "{:<24} found by seed {seed}, the {}. of {count}: {} ({})",

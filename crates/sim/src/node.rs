@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use gantry_control::LinkId;
 use gantry_domain::assignment::VpcSpec;
 use gantry_link::{FromNode, ToNode};
 use gantry_node::core::{Effect, Event, Exit, Restored, State, TaskState};
-use gantry_control::LinkId;
 use gantry_types::{TaskId, VpcId};
 
 use crate::agenda::At;
@@ -137,7 +137,12 @@ impl World {
         self.do_acts(index, &task, acts);
     }
 
-    pub(crate) fn gate_opens(&mut self, index: usize, task: &TaskId, open: impl FnOnce(&mut Gate) -> Vec<Act>) {
+    pub(crate) fn gate_opens(
+        &mut self,
+        index: usize,
+        task: &TaskId,
+        open: impl FnOnce(&mut Gate) -> Vec<Act>,
+    ) {
         let Some(gate) = self.nodes[index].gates.get_mut(task) else { return };
         let acts = open(gate);
         self.do_acts(index, task, acts);

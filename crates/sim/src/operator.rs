@@ -70,7 +70,8 @@ impl World {
             && !self.chance.one_in(BAD_STAYS_ONE_IN)
         {
             // Somebody notices.
-            let (noticed, revision) = (self.chance.between(30_000, 300_000), *self.chance.pick(&GOOD_REVISIONS));
+            let (noticed, revision) =
+                (self.chance.between(30_000, 300_000), *self.chance.pick(&GOOD_REVISIONS));
             self.call(delay + noticed, Kind::Deploy { service, revision });
         }
         let operation = Operation { kind, conflicts: 0, calls: 0 };
@@ -130,7 +131,8 @@ impl World {
         let now = self.wall(0);
         let mut chance = Chance::new(self.chance.number());
         let operators = &self.operators;
-        let decided = self.with_view(|view| decide(view, operators, &operation.kind, &mut chance, now)).flatten();
+        let decided =
+            self.with_view(|view| decide(view, operators, &operation.kind, &mut chance, now)).flatten();
         if let Some(changes) = decided {
             self.submit(Submission { owner: Owner::Operator(Box::new(operation)), changes });
         }

@@ -80,7 +80,9 @@ pub(crate) fn changes(changes: &[Change]) -> String {
 fn change(change: &Change) -> Option<String> {
     let record = match &change.action {
         Action::Put(record) => record,
-        Action::Delete => return Some(format!("delete {} {}", change.key.kind.as_str(), last(&change.key.path))),
+        Action::Delete => {
+            return Some(format!("delete {} {}", change.key.kind.as_str(), last(&change.key.path)));
+        }
         Action::Check => return None,
     };
     Some(match record {

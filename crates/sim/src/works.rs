@@ -41,7 +41,9 @@ impl World {
                 self.check_address_taken(address, &other.clone(), task);
                 Err(format!("the address {address} is in use"))
             }
-            _ if self.chance.per_mille(self.swarm.networks_fail) && !self.machines[index].interfaces.contains_key(task) => {
+            _ if self.chance.per_mille(self.swarm.networks_fail)
+                && !self.machines[index].interfaces.contains_key(task) =>
+            {
                 Err("no memory for the link".to_owned())
             }
             _ => {
@@ -56,7 +58,9 @@ impl World {
     pub(crate) fn prepare_image(&mut self, index: usize, task: TaskName, container: ContainerName) {
         let Some(program) = self.program_of(index, &task.task, &container) else { return };
         let is_missing = program.image == Image::Missing
-            || self.revision_of_task(index, &task.task).is_some_and(|it| self.weather.images_missing.contains(&it));
+            || self
+                .revision_of_task(index, &task.task)
+                .is_some_and(|it| self.weather.images_missing.contains(&it));
         let result = if is_missing { Err("no such image".to_owned()) } else { Ok("sha256:0".to_owned()) };
         let delay = self.chance.log_between(1, PULL_MAX);
         let start = self.nodes[index].starts;
@@ -90,9 +94,10 @@ impl World {
     pub(crate) fn check_container(&mut self, index: usize, task: TaskName, container: ContainerName) {
         let of = ContainerRef { task: task.task.clone(), name: container.clone() };
         let now = self.agenda.now();
-        let passes = self.machines[index].containers.get(&of).is_some_and(|each| {
-            each.listens(now) && each.program.answers != Answers::WithErrors
-        });
+        let passes = self.machines[index]
+            .containers
+            .get(&of)
+            .is_some_and(|each| each.listens(now) && each.program.answers != Answers::WithErrors);
         let fails = self.weather.apps_fail(self.machines[index].interfaces.get(&task.task).copied())
             || self.chance.per_mille(self.swarm.probes_fail);
         let outcome = if passes && !fails { HealthOutcome::Passed } else { HealthOutcome::Failed };

@@ -38,7 +38,8 @@ impl World {
     fn watch_task(&mut self, task: &Task) -> Option<(&'static str, String)> {
         let before = self.ledger.view.get::<Task>(&gantry_domain::Stored::key(task))?;
         let went_back = task.last_status < before.last_status
-            || (before.desired_status == DesiredStatus::Stopped && task.desired_status == DesiredStatus::Running)
+            || (before.desired_status == DesiredStatus::Stopped
+                && task.desired_status == DesiredStatus::Running)
             || (before.accounted && !task.accounted);
         if before.last_status < TaskStatus::Running && task.last_status == TaskStatus::Running {
             self.watched.tasks_ran += 1;

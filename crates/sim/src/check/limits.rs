@@ -72,7 +72,8 @@ impl World {
         let tasks = self.ledger.view.tasks_of_service(&service.region, &service.cluster, &service.name);
         let healthy = tasks.filter(|task| self.is_healthy(task)).count();
         if healthy < minimum {
-            let what = format!("{key}: {stopped} healthy tasks were stopped, {healthy} are left of {minimum}");
+            let what =
+                format!("{key}: {stopped} healthy tasks were stopped, {healthy} are left of {minimum}");
             self.violate("never below the minimum by our own act", what);
         }
     }

@@ -103,11 +103,16 @@ impl World {
             service.steady
         );
         // A good deployment must come to rest; one that is bad, or that its own limits block, must say so.
-        let is_bad = service.deployments.iter().any(|it| BAD_REVISIONS.contains(&revision_of(&it.task_definition)));
+        let is_bad =
+            service.deployments.iter().any(|it| BAD_REVISIONS.contains(&revision_of(&it.task_definition)));
         let is_blocked = service.maximum() <= service.minimum_healthy();
         // The circuit breaker holds a service until somebody deploys anew.
         let is_held = rollout == Some(RolloutState::Failed);
-        let said = if is_held { self.says_failed(service.value()) } else { service.told.keys().any(|it| names_a_cause(it)) };
+        let said = if is_held {
+            self.says_failed(service.value())
+        } else {
+            service.told.keys().any(|it| names_a_cause(it))
+        };
         if (is_bad || is_blocked || is_held) && said { Standing::Named } else { Standing::Moving(what) }
     }
 
@@ -119,7 +124,8 @@ impl World {
     }
 
     fn tasks_move(&self, is_restless: &dyn Fn(&Task) -> bool) -> Option<String> {
-        for task in self.ledger.view.scan::<Task>("").filter(|task| !task.is_stopped() && !is_restless(task)) {
+        for task in self.ledger.view.scan::<Task>("").filter(|task| !task.is_stopped() && !is_restless(task))
+        {
             let name = short(task.id.as_str());
             if !task.is_wanted() || task.last_status != TaskStatus::Running {
                 return Some(format!("task {name} is {} -> {}", task.last_status, task.desired_status));
@@ -194,12 +200,18 @@ impl World {
         if self.balancer.link.is_none() {
             return Some("the balancer is not connected".to_owned());
         }
-        let has: BTreeSet<_> =
-            state.groups().flat_map(|group| group.targets()).map(|target| &target.record().registration).collect();
+        let has: BTreeSet<_> = state
+            .groups()
+            .flat_map(|group| group.targets())
+            .map(|target| &target.record().registration)
+            .collect();
         let shall: Vec<_> =
             self.ledger.view.scan::<Target>("").map(|target| &target.value().registration).collect();
-        let left = has.iter().find(|it| !shall.contains(it)).map(|it| format!("the balancer has target {it}"));
-        left.or_else(|| shall.iter().find(|it| !has.contains(*it)).map(|it| format!("the balancer lacks target {it}")))
+        let left =
+            has.iter().find(|it| !shall.contains(it)).map(|it| format!("the balancer has target {it}"));
+        left.or_else(|| {
+            shall.iter().find(|it| !has.contains(*it)).map(|it| format!("the balancer lacks target {it}"))
+        })
     }
 }
 

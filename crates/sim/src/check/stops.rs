@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use gantry_domain::Key;
 use gantry_domain::elb::Target;
 use gantry_domain::task::{DesiredStatus, Registration, StopCode};
-use gantry_domain::Key;
 use gantry_lb::core::TargetKey;
 use gantry_node::core::TaskState;
 
@@ -71,7 +71,8 @@ impl World {
         let Some(since) = self.watched.draining_at.get(&key.registration) else { return false };
         let Some(group) = self.ledger.view.target_group(&key.target_group) else { return true };
         let delay = u64::try_from(group.deregistration_delay().as_millis()).unwrap_or(u64::MAX);
-        self.agenda.now() + COMMIT_MAX >= since + delay || self.weather.jumped_at.is_some_and(|jumped| jumped >= *since)
+        self.agenda.now() + COMMIT_MAX >= since + delay
+            || self.weather.jumped_at.is_some_and(|jumped| jumped >= *since)
     }
 
     /// The balancer says that a target is drained.
@@ -102,7 +103,8 @@ impl World {
             && meant != found
             && server.is_alive()
         {
-            let what = format!("{target} means task {}, it is {}", short(meant.as_str()), short(found.as_str()));
+            let what =
+                format!("{target} means task {}, it is {}", short(meant.as_str()), short(found.as_str()));
             self.violate("a request reaches the task that it is meant for", what);
         }
     }

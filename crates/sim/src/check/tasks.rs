@@ -53,13 +53,15 @@ impl World {
     /// A node found an address in use that a task was given.
     pub(crate) fn check_address_taken(&mut self, address: Ipv4Addr, other: &TaskId, task: &TaskId) {
         let Some((machine, _)) = self.addresses.get(&address) else { return };
-        let is_alive = self.machines[*machine].containers.iter().any(|(of, it)| of.task == *other && it.is_alive());
+        let is_alive =
+            self.machines[*machine].containers.iter().any(|(of, it)| of.task == *other && it.is_alive());
         // A node that was lost came back with what was taken from it.
-        let was_lost = self.record_of(other).is_none_or(|task| {
-            task.stop_code == Some(gantry_domain::task::StopCode::InfrastructureHealth)
-        });
+        let was_lost = self
+            .record_of(other)
+            .is_none_or(|task| task.stop_code == Some(gantry_domain::task::StopCode::InfrastructureHealth));
         if is_alive && !was_lost {
-            let what = format!("{address} of task {} is given to {}", short(other.as_str()), short(task.as_str()));
+            let what =
+                format!("{address} of task {} is given to {}", short(other.as_str()), short(task.as_str()));
             self.violate("an address has one owner in its VPC", what);
         }
     }
