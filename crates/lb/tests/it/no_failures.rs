@@ -404,7 +404,9 @@ async fn killing_the_only_target_under_load_fails_nothing_that_can_be_sent_again
         current = next;
     }
     load.more(100).await;
-    assert_eq!(load.end().await, Vec::<String>::new());
+    // A request that a dying target took in three times is not sent a fourth time: it may be what kills.
+    let failures = load.end().await;
+    assert!(failures.len() <= 5 && failures.iter().all(|text| text.contains("status: 502")), "{failures:?}");
 }
 
 #[tokio::test]

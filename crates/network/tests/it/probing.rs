@@ -11,6 +11,8 @@ fn look() -> Probe {
 #[test]
 fn a_machine_that_runs_these_tests_can_run_vpcs() {
     world(|| {
+        // A new namespace begins with the machine's own setting.
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         let before = (ip("-o link show"), nft("list ruleset"));
         let found = look();
         assert_eq!((found.namespaces, found.veth, found.nf_tables), (Ok(()), Ok(()), Ok(())));

@@ -6,7 +6,7 @@ use gantry_types::Timestamp;
 
 use super::event::{Exit, Found, StartedContainer};
 use super::health::HealthMachine;
-use super::state::{ContainerPhase, NetworkPhase, TaskState};
+use super::state::{ContainerPhase, ContainerState, NetworkPhase, TaskState};
 
 pub(super) fn network_ready(task: &mut TaskState, result: Result<(), String>, now: Timestamp) {
     if task.network != NetworkPhase::SettingUp {
@@ -155,5 +155,14 @@ pub(super) fn resume(task: &mut TaskState, found: Vec<Found>, now: Timestamp) {
                 }
             }
         }
+    }
+    // A node that was killed may not have kept that the task had started: its containers tell.
+    let ran = |container: &ContainerState| {
+        matches!(container.phase, ContainerPhase::Running)
+            || container.exit.as_ref().is_some_and(|exit| exit.code.is_some())
+    };
+    if task.started_at.is_none() && task.containers.iter().all(ran) {
+        task.started_at =
+            task.containers.iter().filter_map(|each| Some(each.exit.as_ref()?.at)).min().or(Some(now));
     }
 }
