@@ -12,8 +12,8 @@ use super::names::{
     DEFAULT_CLUSTER, arn_of, cluster, cluster_name, invalid, invalid_token, is_name, page_size,
     refuse_unsupported, short,
 };
-use super::providers::{check_providers, check_strategy};
-use super::tags::{check_tags, tags_value};
+use super::providers::{check_providers, check_strategy, default_strategy, providers_of};
+use super::tags::{check_tags, tags_of, tags_value};
 use crate::Decision;
 use crate::page::page;
 use crate::ties::{tie, untied};
@@ -94,6 +94,11 @@ pub(super) fn rest_on(cluster: &Versioned<'_, ClusterRecord>) -> [Change; 2] {
         Change::check(Key::cluster(&cluster.region, &cluster.name), cluster.revision),
         tie(TIE, cluster.arn.as_str()),
     ]
+}
+
+fn settings_of(record: &ClusterRecord) -> Vec<ClusterSetting> {
+    let settings = record.document.get("settings");
+    settings.and_then(|settings| FromValue::from_value(settings).ok()).unwrap_or_default()
 }
 
 fn default_settings() -> Vec<ClusterSetting> {
@@ -202,7 +207,6 @@ pub(super) fn missing(arn: &str) -> Failure {
 
 fn describe_one(view: &View, record: &ClusterRecord, include: &[String]) -> Cluster {
     let shows = |what: &str| include.iter().any(|each| each == what);
-    let member = |name: &str| record.document.get(name).cloned().unwrap_or_default();
     let tasks: Vec<&Task> =
         view.tasks_of_cluster(&record.region, &record.name).map(|task| task.value()).collect();
     let count =
@@ -221,21 +225,15 @@ fn describe_one(view: &View, record: &ClusterRecord, include: &[String]) -> Clus
         pending_tasks_count: count(&is_pending),
         registered_container_instances_count: Some(0),
         statistics: Some(statistics),
-        settings: if shows("SETTINGS") {
-            FromValue::from_value(&member("settings")).ok()
-        } else {
-            Some(vec![])
-        },
-        configuration: if shows("CONFIGURATIONS") {
-            FromValue::from_value(&member("configuration")).ok()
-        } else {
-            None
-        },
-        tags: if shows("TAGS") { FromValue::from_value(&member("tags")).ok() } else { Some(vec![]) },
-        capacity_providers: Some(FromValue::from_value(&member("capacityProviders")).unwrap_or_default()),
-        default_capacity_provider_strategy: Some(
-            FromValue::from_value(&member("defaultCapacityProviderStrategy")).unwrap_or_default(),
-        ),
+        settings: Some(if shows("SETTINGS") { settings_of(record) } else { vec![] }),
+        configuration: record
+            .document
+            .get("configuration")
+            .filter(|_| shows("CONFIGURATIONS"))
+            .and_then(|configuration| FromValue::from_value(configuration).ok()),
+        tags: Some(if shows("TAGS") { tags_of(&record.document) } else { vec![] }),
+        capacity_providers: Some(providers_of(record)),
+        default_capacity_provider_strategy: Some(default_strategy(record)),
         ..Cluster::default()
     }
 }

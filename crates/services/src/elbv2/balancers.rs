@@ -2,9 +2,10 @@
 
 use gantry_api::elbv2::{
     AvailabilityZone, CreateLoadBalancerInput, CreateLoadBalancerOutput, DeleteLoadBalancerInput,
-    DeleteLoadBalancerOutput, DescribeLoadBalancersInput, DescribeLoadBalancersOutput, LoadBalancer,
-    LoadBalancerState, SetIpAddressTypeInput, SetIpAddressTypeOutput, SetSecurityGroupsInput,
-    SetSecurityGroupsOutput, SetSubnetsInput, SetSubnetsOutput, errors,
+    DeleteLoadBalancerOutput, DescribeCapacityReservationInput, DescribeCapacityReservationOutput,
+    DescribeLoadBalancersInput, DescribeLoadBalancersOutput, LoadBalancer, LoadBalancerState,
+    SetIpAddressTypeInput, SetIpAddressTypeOutput, SetSecurityGroupsInput, SetSecurityGroupsOutput,
+    SetSubnetsInput, SetSubnetsOutput, errors,
 };
 use gantry_api::{ApiError, CallContext};
 use gantry_domain::elb::{
@@ -17,7 +18,7 @@ use gantry_types::{Ids, SecurityGroupId, SubnetId, Value, VpcId, arn};
 
 use super::addresses::{interfaces, outside_address, owned, security_groups, subnets};
 use super::catalogue::BALANCERS_MAX;
-use super::names::{balancer, check_name, invalid_marker, page_size, validation};
+use super::names::{balancer, check_name, given, invalid_marker, page_size, validation};
 use super::tags;
 use crate::page::page;
 use crate::ties::touch;
@@ -40,7 +41,7 @@ pub(super) fn create(
     if input.name.starts_with("internal-") {
         return Err(validation(format!("Load balancer name '{}' cannot begin with 'internal-'", input.name)));
     }
-    match input.r#type.as_deref() {
+    match given(&input.r#type) {
         None | Some("application") => {}
         Some("network" | "gateway") => {
             return Err(errors::invalid_configuration_request_exception(
@@ -49,8 +50,8 @@ pub(super) fn create(
         }
         Some(other) => return Err(validation(format!("Invalid load balancer type '{other}'"))),
     }
-    check_address_type(input.ip_address_type.as_deref())?;
-    let scheme = match input.scheme.as_deref() {
+    check_address_type(given(&input.ip_address_type))?;
+    let scheme = match given(&input.scheme) {
         None => Scheme::InternetFacing,
         Some(text) => Scheme::parse(text)
             .ok_or_else(|| errors::invalid_scheme_exception(format!("Invalid scheme '{text}'")))?,
@@ -302,7 +303,7 @@ pub(super) fn set_subnets(
     input: &SetSubnetsInput,
     ids: &mut Ids,
 ) -> Decision<SetSubnetsOutput> {
-    check_address_type(input.ip_address_type.as_deref())?;
+    check_address_type(given(&input.ip_address_type))?;
     let found = balancer(view, call, &input.load_balancer_arn)?;
     let (vpc, wanted) = subnets(view, call, input.subnets.as_deref(), input.subnet_mappings.as_deref())?;
     if vpc != found.vpc {
@@ -344,4 +345,17 @@ pub(super) fn set_ip_address_type(
     balancer(view, call, &input.load_balancer_arn)?;
     check_address_type(Some(&input.ip_address_type))?;
     Ok((SetIpAddressTypeOutput { ip_address_type: Some("ipv4".to_owned()) }, vec![]))
+}
+
+/// No capacity is reserved: a load balancer here has the whole machine.
+pub(super) fn describe_capacity_reservation(
+    view: &View,
+    call: &CallContext,
+    input: &DescribeCapacityReservationInput,
+) -> Result<DescribeCapacityReservationOutput, ApiError> {
+    balancer(view, call, &input.load_balancer_arn)?;
+    Ok(DescribeCapacityReservationOutput {
+        capacity_reservation_state: Some(vec![]),
+        ..DescribeCapacityReservationOutput::default()
+    })
 }

@@ -11,7 +11,7 @@ use gantry_types::{Arn, Ids, Value, arn};
 
 use super::actions::{associations, balancers_of, check_protocol, seconds};
 use super::catalogue::GROUPS_MAX;
-use super::names::{check_name, group, invalid_marker, page_size, validation};
+use super::names::{check_name, given, group, invalid_marker, page_size, validation};
 use super::tags;
 use crate::Decision;
 use crate::page::page;
@@ -26,7 +26,7 @@ pub(super) fn create(
     ids: &mut Ids,
 ) -> Decision<CreateTargetGroupOutput> {
     check_name(&input.name, "Target group")?;
-    let target_type = match input.target_type.as_deref() {
+    let target_type = match given(&input.target_type) {
         Some("ip") => TargetType::Ip,
         None | Some("instance") => TargetType::Instance,
         Some(other @ ("lambda" | "alb")) => {
@@ -36,13 +36,13 @@ pub(super) fn create(
         }
         Some(other) => return Err(validation(format!("Invalid target type '{other}'"))),
     };
-    let protocol = check_protocol(input.protocol.as_deref())?;
-    if let Some(version) = input.protocol_version.as_deref().filter(|version| *version != "HTTP1") {
+    let protocol = check_protocol(given(&input.protocol))?;
+    if let Some(version) = given(&input.protocol_version).filter(|version| *version != "HTTP1") {
         return Err(errors::invalid_configuration_request_exception(format!(
             "Gantry supports the protocol version HTTP1, not '{version}', yet"
         )));
     }
-    if input.ip_address_type.as_deref().is_some_and(|each| each != "ipv4") {
+    if given(&input.ip_address_type).is_some_and(|each| each != "ipv4") {
         return Err(errors::invalid_configuration_request_exception(
             "Gantry supports only the IP address type ipv4 yet",
         ));
@@ -71,9 +71,9 @@ pub(super) fn create(
     };
     let health_check = Given {
         enabled: input.health_check_enabled,
-        protocol: input.health_check_protocol.as_deref(),
-        port: input.health_check_port.as_deref(),
-        path: input.health_check_path.as_deref(),
+        protocol: given(&input.health_check_protocol),
+        port: given(&input.health_check_port),
+        path: given(&input.health_check_path),
         interval: input.health_check_interval_seconds,
         timeout: input.health_check_timeout_seconds,
         healthy: input.healthy_threshold_count,
@@ -136,12 +136,12 @@ pub(super) fn create(
     Ok((output, vec![touch(&vpc), Change::create(name), Change::create(record)]))
 }
 
-fn http_codes(given: Option<&Matcher>) -> Result<Option<&str>, ApiError> {
-    match given {
-        Some(matcher) if matcher.grpc_code.is_some() => Err(validation(
+fn http_codes(matcher: Option<&Matcher>) -> Result<Option<&str>, ApiError> {
+    match matcher {
+        Some(matcher) if given(&matcher.grpc_code).is_some() => Err(validation(
             "A gRPC code cannot be specified for a target group with the protocol version HTTP1",
         )),
-        given => Ok(given.and_then(|matcher| matcher.http_code.as_deref())),
+        matcher => Ok(matcher.and_then(|matcher| given(&matcher.http_code))),
     }
 }
 
@@ -235,9 +235,9 @@ pub(super) fn modify(
     let mut record = found.value().clone();
     record.health_check = Given {
         enabled: input.health_check_enabled,
-        protocol: input.health_check_protocol.as_deref(),
-        port: input.health_check_port.as_deref(),
-        path: input.health_check_path.as_deref(),
+        protocol: given(&input.health_check_protocol),
+        port: given(&input.health_check_port),
+        path: given(&input.health_check_path),
         interval: input.health_check_interval_seconds,
         timeout: input.health_check_timeout_seconds,
         healthy: input.healthy_threshold_count,
@@ -308,12 +308,12 @@ pub(super) fn describe(
     input: &DescribeTargetGroupsInput,
 ) -> Result<DescribeTargetGroupsOutput, ApiError> {
     let (arns, names) = (input.target_group_arns.as_deref(), input.names.as_deref());
-    let given = [
+    let selections = [
         arns.is_some_and(|list| !list.is_empty()),
         names.is_some_and(|list| !list.is_empty()),
         input.load_balancer_arn.is_some(),
     ];
-    if given.iter().filter(|given| **given).count() > 1 {
+    if selections.iter().filter(|selected| **selected).count() > 1 {
         return Err(validation(
             "Target group names, target group ARNs and a load balancer ARN cannot be specified at the same time",
         ));

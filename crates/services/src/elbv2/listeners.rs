@@ -7,7 +7,7 @@ use gantry_domain::{Change, Stored, Versioned, View};
 use gantry_types::{Arn, Ids, arn};
 
 use super::catalogue::LISTENERS_MAX;
-use super::names::{balancer, invalid_marker, listener, page_size, validation};
+use super::names::{balancer, given, invalid_marker, listener, page_size, validation};
 use super::{actions, tags};
 use crate::Decision;
 use crate::page::page;
@@ -66,12 +66,12 @@ pub(super) fn create(
 ) -> Decision<CreateListenerOutput> {
     refuse_encryption(
         input.certificates.as_ref().is_some_and(|list| !list.is_empty()),
-        input.ssl_policy.is_some(),
+        given(&input.ssl_policy).is_some(),
         input.alpn_policy.as_ref().is_some_and(|list| !list.is_empty()),
         input.mutual_authentication.is_some(),
     )?;
     let balancer = balancer(view, call, &input.load_balancer_arn)?;
-    let (protocol, port) = (protocol(input.protocol.as_deref())?, port(input.port)?);
+    let (protocol, port) = (protocol(given(&input.protocol))?, port(input.port)?);
     let (default_actions, mut changes) =
         actions::parse(view, call, balancer.value(), &input.default_actions)?;
     let own: Vec<_> = view.listeners_of(&balancer.arn).collect();
@@ -172,7 +172,7 @@ pub(super) fn modify(
 ) -> Decision<ModifyListenerOutput> {
     refuse_encryption(
         input.certificates.as_ref().is_some_and(|list| !list.is_empty()),
-        input.ssl_policy.is_some(),
+        given(&input.ssl_policy).is_some(),
         input.alpn_policy.as_ref().is_some_and(|list| !list.is_empty()),
         input.mutual_authentication.is_some(),
     )?;
@@ -185,8 +185,8 @@ pub(super) fn modify(
         ))
     })?;
     let mut changes = vec![];
-    if input.protocol.is_some() {
-        record.protocol = protocol(input.protocol.as_deref())?;
+    if given(&input.protocol).is_some() {
+        record.protocol = protocol(given(&input.protocol))?;
     }
     if input.port.is_some() {
         record.port = port(input.port)?;

@@ -56,6 +56,8 @@ handlers! {
     write add_tags(AddTagsInput) -> AddTagsOutput = tags::add;
     write remove_tags(RemoveTagsInput) -> RemoveTagsOutput = tags::remove;
     read describe_tags(DescribeTagsInput) -> DescribeTagsOutput = tags::describe;
+    read describe_capacity_reservation(DescribeCapacityReservationInput) -> DescribeCapacityReservationOutput
+        = balancers::describe_capacity_reservation;
     read describe_account_limits(DescribeAccountLimitsInput) -> DescribeAccountLimitsOutput = catalogue::account_limits;
     read describe_ssl_policies(DescribeSSLPoliciesInput) -> DescribeSSLPoliciesOutput = catalogue::ssl_policies;
 }

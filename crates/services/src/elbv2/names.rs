@@ -59,6 +59,11 @@ pub(super) fn rule<'v>(
     view.get(&Key::rule(&arn)).ok_or_else(|| errors::rule_not_found_exception("One or more rules not found"))
 }
 
+/// A member that is set: some clients send those that are not as empty texts.
+pub(super) fn given(member: &Option<String>) -> Option<&str> {
+    member.as_deref().filter(|text| !text.is_empty())
+}
+
 /// Up to 32 letters, digits and hyphens, no hyphen at either end.
 pub(super) fn check_name(name: &str, what: &str) -> Result<(), ApiError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

@@ -17,6 +17,8 @@ async fn a_cluster_lives_and_is_describable_afterwards() {
     assert_eq!(arn, "arn:aws:ecs:us-east-1:123456789012:cluster/web");
     assert_eq!(made["cluster"]["tags"], json!([{"key": "team", "value": "a"}]));
     assert_eq!(made["cluster"]["settings"], json!([{"name": "containerInsights", "value": "disabled"}]));
+    // What was not given is not there: Terraform would want to remove an empty configuration again and again.
+    assert_eq!(made["cluster"].get("configuration"), None);
     // The same name again gives the same cluster, as at AWS.
     let again = world.ok("ecs CreateCluster", json!({"clusterName": "web"})).await;
     assert_eq!(again["cluster"]["clusterArn"], made["cluster"]["clusterArn"]);

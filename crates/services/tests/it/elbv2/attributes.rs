@@ -66,6 +66,21 @@ async fn attributes_have_their_defaults_and_are_changed_together_or_not_at_all()
 }
 
 #[tokio::test]
+async fn no_capacity_is_reserved() {
+    // Terraform asks for every load balancer that it reads.
+    let fixture = Fixture::new().await;
+    let arn = fixture.balancer("site").await;
+    let found = fixture.world.ok("elbv2 DescribeCapacityReservation", json!({"LoadBalancerArn": arn})).await;
+    assert_eq!(found, json!({"CapacityReservationState": []}));
+    let missing = json!({"LoadBalancerArn": arn.replace("/site/", "/none/")});
+    let wording = "One or more load balancers not found";
+    fixture
+        .world
+        .refuses("elbv2 DescribeCapacityReservation", missing, "LoadBalancerNotFound", wording)
+        .await;
+}
+
+#[tokio::test]
 async fn what_would_not_be_done_is_refused() {
     let fixture = Fixture::new().await;
     let world = &fixture.world;

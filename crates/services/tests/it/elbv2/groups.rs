@@ -155,6 +155,19 @@ async fn create_target_group_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn empty_texts_are_members_that_are_not_set() {
+    // Terraform sends them.
+    let fixture = Fixture::new().await;
+    let empty = json!({
+        "ProtocolVersion": "", "IpAddressType": "", "HealthCheckPort": "", "HealthCheckPath": "",
+        "HealthCheckProtocol": "", "Matcher": {"HttpCode": ""},
+    });
+    fixture.world.ok("elbv2 CreateTargetGroup", fixture.group_input("site", &empty)).await;
+    let empty = json!({"Type": "", "IpAddressType": "", "Scheme": ""});
+    fixture.world.ok("elbv2 CreateLoadBalancer", fixture.balancer_input("site", &empty)).await;
+}
+
+#[tokio::test]
 async fn a_health_check_is_changed_member_by_member() {
     let fixture = Fixture::new().await;
     let world = &fixture.world;
