@@ -77,12 +77,12 @@ pub(crate) fn new_task(
         accounted: false,
         times: TaskTimes { created_at: now, ..TaskTimes::default() },
         version: 1,
-        document: document(service, deployment),
+        document: document(service, deployment, definition),
     }
 }
 
 /// The members that DescribeTasks gives back as the service has them.
-fn document(service: &Service, deployment: &Deployment) -> Value {
+fn document(service: &Service, deployment: &Deployment, definition: &TaskDefinition) -> Value {
     let mut document = Value::map();
     for (from, member) in [
         (&deployment.document, "platformVersion"),
@@ -92,8 +92,25 @@ fn document(service: &Service, deployment: &Deployment) -> Value {
     ] {
         document.set(member, from.get(member).cloned());
     }
-    if service.document.get("propagateTags").and_then(Value::as_str) == Some("SERVICE") {
-        document.set("tags", service.document.get("tags").cloned());
-    }
+    document.set("tags", tags(service, definition));
     document
+}
+
+/// The tags that the service propagates, and AWS's own where the service asks for them.
+fn tags(service: &Service, definition: &TaskDefinition) -> Value {
+    let from = match service.document.get("propagateTags").and_then(Value::as_str) {
+        Some("SERVICE") => service.document.get("tags"),
+        Some("TASK_DEFINITION") => definition.document.get("tags"),
+        _ => None,
+    };
+    let mut tags = from.map(Value::as_list).unwrap_or_default().to_vec();
+    if service.document.get("enableECSManagedTags").and_then(Value::as_bool) == Some(true) {
+        for (key, value) in [
+            ("aws:ecs:clusterName", service.cluster.as_str()),
+            ("aws:ecs:serviceName", service.name.as_str()),
+        ] {
+            tags.push(Value::structure([("key", key.into()), ("value", value.into())]));
+        }
+    }
+    if tags.is_empty() { Value::Null } else { Value::List(tags) }
 }

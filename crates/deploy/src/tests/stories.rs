@@ -3,6 +3,7 @@ use std::time::Duration;
 use gantry_domain::elb::{Target, TargetHealthState};
 use gantry_domain::service::{DeploymentStatus, RolloutState, ServiceStatus};
 use gantry_domain::task::{DesiredStatus, StopCode, TaskStatus};
+use gantry_types::Value;
 
 use super::world::World;
 use crate::{Note, Policy, Unplaced};
@@ -496,4 +497,32 @@ fn only_the_last_hundred_events_are_kept() {
     }
     let events = world.view.events_of(&"r".into(), &"c".into(), &"web".into()).count();
     assert_eq!(events, 100);
+}
+
+#[test]
+fn a_task_has_the_tags_that_its_service_propagates() {
+    let tag = |key: &str, value: &str| Value::structure([("key", key.into()), ("value", value.into())]);
+    let own = [tag("aws:ecs:clusterName", "c"), tag("aws:ecs:serviceName", "web")];
+    for (propagated, managed, expected) in [
+        (None, false, vec![]),
+        (Some("NONE"), false, vec![]),
+        (Some("SERVICE"), false, vec![tag("of", "service")]),
+        (Some("TASK_DEFINITION"), false, vec![tag("of", "definition")]),
+        (None, true, own.to_vec()),
+        (Some("SERVICE"), true, [vec![tag("of", "service")], own.to_vec()].concat()),
+    ] {
+        let mut world = World::new(1, 100, 200);
+        world.change_service(|service| {
+            service.document.set("propagateTags", propagated);
+            service.document.set("enableECSManagedTags", managed);
+            service.document.set("tags", Value::List(vec![tag("of", "service")]));
+        });
+        world.change_definition(|definition| {
+            definition.document.set("tags", Value::List(vec![tag("of", "definition")]));
+        });
+        world.settle();
+        let tasks = world.tasks();
+        let tags = tasks[0].document.get("tags").map(Value::as_list).unwrap_or_default();
+        assert_eq!(tags, expected, "{propagated:?} {managed}");
+    }
 }

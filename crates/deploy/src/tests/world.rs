@@ -178,6 +178,14 @@ impl World {
         self.commit(vec![Change::put(service)]);
     }
 
+    pub(super) fn change_definition(&mut self, change: impl FnOnce(&mut TaskDefinition)) {
+        let found = self.view.scan::<TaskDefinition>("").last().expect("a task definition");
+        let mut definition = found.cloned();
+        let revision = found.revision;
+        change(&mut definition);
+        self.commit(vec![Change::update(definition, revision)]);
+    }
+
     pub(super) fn tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = self.view.scan::<Task>("").map(|task| task.cloned()).collect();
         tasks.sort_by(|a, b| (a.times.created_at, &a.id).cmp(&(b.times.created_at, &b.id)));
