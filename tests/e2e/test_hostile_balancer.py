@@ -158,10 +158,12 @@ def test_who_says_nothing_is_told_and_left(balancer, address):
     change(1)
     try:
 
+        # A connection that was made before the change was told keeps the time-out it began with: try again with a new one.
         def left():
-            begun = time.monotonic()
-            answer = exchange(address, b"GET / HTTP/1.1\r\nHost:", to_the_end=True, seconds=70)
-            return answer if time.monotonic() - begun < 10 else None
+            try:
+                return exchange(address, b"GET / HTTP/1.1\r\nHost:", to_the_end=True, seconds=5)
+            except TimeoutError:
+                return None
 
         answer = wait_for(left, "an idle client is left")
         assert answer.status == 408, answer
