@@ -9,4 +9,5 @@
 mod ec2;
 mod ecs;
 mod elbv2;
+mod random;
 mod world;

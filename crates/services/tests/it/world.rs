@@ -55,8 +55,12 @@ impl World {
 
     /// Calls an operation, `ecs CreateCluster`, with members by their model names.
     pub(crate) async fn call(&self, operation: &str, input: Json) -> Result<Json, ApiError> {
-        let call = self.context(operation, &input);
-        self.services.handle(&call).await.map(|output| to_json(&output))
+        self.call_with(operation, to_value(&input)).await.map(|output| to_json(&output))
+    }
+
+    pub(crate) async fn call_with(&self, operation: &str, input: Value) -> Result<Value, ApiError> {
+        let call = self.context(operation, input);
+        self.services.handle(&call).await
     }
 
     /// Calls an operation that has to succeed.
@@ -133,11 +137,18 @@ impl World {
 
     /// As many calls as there are inputs, all of which decide before any is committed.
     pub(crate) async fn all_together(&self, calls: Vec<(&str, Json)>) -> Vec<Result<Json, ApiError>> {
+        let calls = calls.into_iter().map(|(name, input)| (name, to_value(&input))).collect();
+        let outcomes = self.all_together_with(calls).await;
+        outcomes.into_iter().map(|outcome| outcome.map(|output| to_json(&output))).collect()
+    }
+
+    pub(crate) async fn all_together_with(&self, calls: Vec<(&str, Value)>) -> Vec<Result<Value, ApiError>> {
+        // What a region begins with must not be what they meet at.
         self.ok("ec2 DescribeVpcs", json!({})).await;
         self.gate.close();
         let mut running: Vec<_> =
-            calls.into_iter().map(|(name, input)| Box::pin(self.call(name, input))).collect();
-        let mut outcomes: Vec<Option<Result<Json, ApiError>>> = running.iter().map(|_| None).collect();
+            calls.into_iter().map(|(name, input)| Box::pin(self.call_with(name, input))).collect();
+        let mut outcomes: Vec<Option<Result<Value, ApiError>>> = running.iter().map(|_| None).collect();
         std::future::poll_fn(|context| {
             for (call, outcome) in running.iter_mut().zip(&mut outcomes) {
                 if outcome.is_none()
@@ -179,7 +190,7 @@ impl World {
         self.now = self.now + by;
     }
 
-    fn context(&self, operation: &str, input: &Json) -> CallContext {
+    fn context(&self, operation: &str, input: Value) -> CallContext {
         let (service, operation) = operation.split_once(' ').expect("a service and an operation");
         let service = gantry_api::SERVICES.iter().find(|each| each.name == service).expect("a known service");
         CallContext {
@@ -191,7 +202,7 @@ impl World {
             now: self.now,
             access_key: "AKIAROOT".to_owned(),
             principal: Principal::root(),
-            input: to_value(input),
+            input,
             query_mode: false,
         }
     }
