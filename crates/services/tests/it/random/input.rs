@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_domain::View;
 use gantry_domain::elb::{Listener, LoadBalancer, Rule, TargetGroup};
-use gantry_domain::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
+use gantry_domain::network::{NetworkInterface, Vpc};
 use gantry_domain::object::Object;
 use gantry_domain::service::{Cluster, Service, ServiceStatus};
 use gantry_domain::task::Task;
