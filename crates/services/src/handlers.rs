@@ -7,15 +7,15 @@
 /// `async fn(&Context, &CallContext, &Input) -> Result<Output, ApiError>`, for what does not stand in the records alone. The
 /// service is a struct around the context.
 macro_rules! handlers {
-    ($trait:path; $($kind:ident $method:ident($input:ty) -> $output:ty = $handler:path;)+) => {
+    ($trait:path; $($kind:ident $method:ident($input:ty) -> $output:ty = $handler:path;)*) => {
         /// The service on its context.
         pub struct Service(pub std::sync::Arc<crate::Context>);
 
         /// The operations that have a handler, by their methods' names.
-        pub(crate) const METHODS: &[&str] = &[$(stringify!($method),)+];
+        pub(crate) const METHODS: &[&str] = &[$(stringify!($method),)*];
 
         impl $trait for Service {
-            $(handlers!(@$kind $method($input) -> $output = $handler);)+
+            $(handlers!(@$kind $method($input) -> $output = $handler);)*
         }
     };
     (@read $method:ident($input:ty) -> $output:ty = $handler:path) => {

@@ -20,11 +20,14 @@ mod secrets;
 mod testing;
 mod ties;
 
+pub mod cloudformation;
 pub mod ec2;
+pub mod ecr;
 pub mod ecs;
 pub mod elbv2;
 pub mod iam;
 pub mod logs;
+pub mod ssm;
 pub mod sts;
 
 pub use context::{Context, Decision, RootKey, Settings};
@@ -60,11 +63,16 @@ impl Services {
             context.prepare_region(call).await?;
         }
         match call.service.name {
+            "cloudformation" => {
+                gantry_api::cloudformation::dispatch(&cloudformation::Service(context), call).await
+            }
             "ec2" => gantry_api::ec2::dispatch(&ec2::Service(context), call).await,
+            "ecr" => gantry_api::ecr::dispatch(&ecr::Service(context), call).await,
             "elbv2" => gantry_api::elbv2::dispatch(&elbv2::Service(context), call).await,
             "ecs" => gantry_api::ecs::dispatch(&ecs::Service(context), call).await,
             "iam" => gantry_api::iam::dispatch(&iam::Service(context), call).await,
             "logs" => gantry_api::logs::dispatch(&logs::Service(context), call).await,
+            "ssm" => gantry_api::ssm::dispatch(&ssm::Service(context), call).await,
             "sts" => gantry_api::sts::dispatch(&sts::Service(context), call).await,
             name => Err(ApiError::not_implemented(name, call.operation.name)),
         }
@@ -74,11 +82,14 @@ impl Services {
 /// The operations of a service that have a handler, by their methods' names.
 fn methods(service: &str) -> &'static [&'static str] {
     match service {
+        "cloudformation" => cloudformation::METHODS,
         "ec2" => ec2::METHODS,
+        "ecr" => ecr::METHODS,
         "ecs" => ecs::METHODS,
         "elbv2" => elbv2::METHODS,
         "iam" => iam::METHODS,
         "logs" => logs::METHODS,
+        "ssm" => ssm::METHODS,
         "sts" => sts::METHODS,
         _ => &[],
     }

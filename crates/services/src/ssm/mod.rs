@@ -1,0 +1,5 @@
+//! AWS Systems Manager: the Parameter Store.
+
+handlers! {
+    gantry_api::ssm::Ssm;
+}
