@@ -10,6 +10,7 @@ use gantry_types::{Arn, Timestamp};
 
 use crate::agenda::At;
 use crate::happening::{FromChild, Happening, Peer};
+use crate::machine::Address;
 use crate::program::Answers;
 use crate::trace::trace;
 use crate::words::{short, to_lb};
@@ -163,7 +164,7 @@ impl World {
     fn probe(&mut self, order: &ProbeOrder) -> (ProbeResult, u64) {
         let timeout = u64::try_from(order.timeout.as_millis()).unwrap_or(u64::MAX);
         let quick = self.chance.between(1, PROBE_MAX);
-        let address = *order.address.ip();
+        let address = Address::new(&order.outbound.vpc, *order.address.ip());
         let fails = self.weather.apps_fail(Some(address)) || self.chance.per_mille(self.swarm.probes_fail);
         let now = self.agenda.now();
         match self.server_at(address) {

@@ -1,10 +1,10 @@
 //! What goes wrong, when it does.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 use crate::control::Doom;
 use crate::happening::{Condition, Happening, How, Peer};
+use crate::machine::Address;
 use crate::program::GOOD_REVISIONS;
 use crate::swarm::Fault;
 use crate::trace::trace;
@@ -22,7 +22,7 @@ pub(crate) struct Weather {
     pub(crate) misses_changes: bool,
     pub(crate) images_missing: BTreeSet<u32>,
     /// These servers answer with errors; `None` is all of them.
-    failing: BTreeSet<Option<Ipv4Addr>>,
+    failing: BTreeSet<Option<Address>>,
     /// When the first machine's clock last jumped.
     pub(crate) jumped_at: Option<u64>,
 }
@@ -31,7 +31,7 @@ impl Weather {
     pub(crate) fn is_disk_bad(&self) -> bool {
         self.disk_full || self.disk_broken
     }
-    pub(crate) fn apps_fail(&self, address: Option<Ipv4Addr>) -> bool {
+    pub(crate) fn apps_fail(&self, address: Option<Address>) -> bool {
         !self.failing.is_empty() && (self.failing.contains(&None) || self.failing.contains(&address))
     }
 }
@@ -75,7 +75,7 @@ impl World {
             }
             Fault::AppsFail => {
                 let all = self.chance.one_in(3);
-                let addresses: Vec<Ipv4Addr> = self.addresses.keys().copied().collect();
+                let addresses: Vec<Address> = self.addresses.keys().copied().collect();
                 let one = (!addresses.is_empty()).then(|| *self.chance.pick(&addresses));
                 self.condition(Condition::AppsFail(if all { None } else { one }), 180_000);
             }

@@ -1,13 +1,12 @@
 //! Everything that can be about to happen.
 
-use std::net::Ipv4Addr;
-
 use gantry_control::{Event, LinkId};
 use gantry_lb::core::{Event as LbEvent, TargetKey};
 use gantry_link::{FromLb, FromNode, Hello, ToLb, ToNode};
 use gantry_node::core::Event as NodeEvent;
 use gantry_types::{ContainerName, TaskId};
 
+use crate::machine::Address;
 use crate::operator::Operation;
 use crate::swarm::Fault;
 
@@ -108,5 +107,5 @@ pub(crate) enum Condition {
     DiskBroken,
     SlowDisk,
     ImageMissing(u32),
-    AppsFail(Option<Ipv4Addr>),
+    AppsFail(Option<Address>),
 }

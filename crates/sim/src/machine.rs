@@ -1,10 +1,11 @@
 //! A machine: its containers and interfaces live on when the processes of Gantry die, and end when the machine restarts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use gantry_node::core::{Exit, Found, StartedContainer};
-use gantry_types::{TaskId, Timestamp};
+use gantry_types::{TaskId, Timestamp, VpcId};
 
 use crate::agenda::At;
 use crate::happening::{ContainerRef, Happening, How};
@@ -13,20 +14,44 @@ use crate::trace::trace;
 use crate::words::short;
 use crate::world::World;
 
+/// An address inside a VPC. Two VPCs may have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address {
+    vpc: u8,
+    address: Ipv4Addr,
+}
+
+impl Address {
+    pub(crate) fn new(vpc: &VpcId, address: Ipv4Addr) -> Self {
+        // The world's VPCs are `vpc-1` and `vpc-2`.
+        let vpc = vpc.as_str().bytes().next_back().unwrap_or_default();
+        Self { vpc, address }
+    }
+    pub(crate) fn is_in(self, vpc: &VpcId) -> bool {
+        self == Self::new(vpc, self.address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of vpc-{}", self.address, char::from(self.vpc))
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     /// How often it was started.
     pub(crate) boots: u32,
     pub(crate) containers: BTreeMap<ContainerRef, Container>,
     /// The interfaces that exist, by their tasks.
-    pub(crate) interfaces: BTreeMap<TaskId, Ipv4Addr>,
+    pub(crate) interfaces: BTreeMap<TaskId, Address>,
 }
 
 /// A container for which something was begun.
 #[derive(Debug, Clone)]
 pub(crate) struct Container {
     pub(crate) program: Program,
-    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) address: Option<Address>,
     pub(crate) process: Process,
     /// Gantry has sent the stop signal.
     pub(crate) is_signalled: bool,
@@ -176,7 +201,7 @@ impl World {
     }
 
     /// The container that serves at an address, with its machine.
-    pub(crate) fn server_at(&self, address: Ipv4Addr) -> Option<(&TaskId, &Container)> {
+    pub(crate) fn server_at(&self, address: Address) -> Option<(&TaskId, &Container)> {
         let (machine, task) = self.addresses.get(&address)?;
         let of = ContainerRef { task: task.clone(), name: "app".into() };
         Some((task, self.machines[*machine].containers.get(&of)?))

@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) link: Option<LinkId>,
     /// What is on its disk.
     pub(crate) tasks: BTreeMap<TaskId, TaskState>,
-    vpcs: BTreeMap<VpcId, VpcSpec>,
+    pub(crate) vpcs: BTreeMap<VpcId, VpcSpec>,
     gates: BTreeMap<TaskId, Gate>,
     /// It dies after so many effects of one step.
     pub(crate) doom: Option<usize>,
@@ -190,12 +190,7 @@ impl World {
             Effect::Vpc(spec) => {
                 self.nodes[index].vpcs.insert(spec.vpc.clone(), *spec);
             }
-            Effect::RemoveVpc(id) => {
-                if !self.machines[index].interfaces.is_empty() {
-                    self.violate("a VPC is removed when nothing is in it", format!("{id} on node {index}"));
-                }
-                self.nodes[index].vpcs.remove(&id);
-            }
+            Effect::RemoveVpc(id) => self.remove_vpc(index, &id),
             Effect::SetUpNetwork(task) => self.set_up_network(index, task),
             Effect::PrepareImage { task, container } => self.prepare_image(index, task, container),
             Effect::Start { task, container } => self.start_container(index, task, container),

@@ -8,7 +8,7 @@ use gantry_types::{TaskId, Timestamp};
 use crate::chance::Chance;
 use crate::happening::Happening;
 use crate::program::{BAD_REVISIONS, GOOD_REVISIONS, JOB_REVISION};
-use crate::records;
+use crate::records::{self, Site};
 use crate::trace::trace;
 use crate::words::short;
 use crate::world::World;
@@ -16,6 +16,8 @@ use crate::writer::{Owner, Submission};
 
 /// A seed's services.
 pub(crate) const SERVICES: usize = 20;
+/// The service that lives in a VPC of its own, with the standalone tasks.
+const APART: usize = 19;
 /// A handler decides again after so many conflicts, and a caller calls again after so many errors.
 const CONFLICTS_MAX: u32 = 16;
 const CALLS_MAX: u32 = 60;
@@ -49,7 +51,8 @@ pub(crate) enum Kind {
 
 impl Operators {
     pub(crate) fn new(chance: &mut Chance) -> Self {
-        let services = (0..SERVICES).map(|index| (format!("service-{index}"), !chance.one_in(3)));
+        let is_balanced = |index: usize, chance: &mut Chance| index != APART && !chance.one_in(3);
+        let services = (0..SERVICES).map(|index| (format!("service-{index}"), is_balanced(index, chance)));
         Self { services: services.collect() }
     }
     pub(crate) fn name(&self, service: usize) -> &str {
@@ -57,6 +60,9 @@ impl Operators {
     }
     pub(crate) fn is_balanced(&self, service: usize) -> bool {
         self.services[service].1
+    }
+    fn site(service: usize) -> Site {
+        if service == APART { Site::Apart } else { Site::Front }
     }
     pub(crate) fn key(&self, service: usize) -> Key {
         Key::service(&records::region(), &records::cluster(), &self.name(service).into())
@@ -190,7 +196,8 @@ fn decide(
     match kind {
         Kind::Create { service, revision } => {
             let (name, is_balanced) = (operators.name(*service), operators.is_balanced(*service));
-            let mut record = records::service(name, is_balanced, *revision, chance, now);
+            let mut record =
+                records::service(name, is_balanced, Operators::site(*service), *revision, chance, now);
             match view.get::<Service>(&operators.key(*service)) {
                 None => Some(vec![Change::create(record)]),
                 Some(existing) if existing.status == ServiceStatus::Inactive => {
@@ -201,7 +208,7 @@ fn decide(
             }
         }
         Kind::Deploy { service, revision } => update(view, operators, *service, |record| {
-            records::deploy(record, *revision, chance, now);
+            records::deploy(record, Operators::site(*service), *revision, chance, now);
         }),
         Kind::Scale { service, desired_count } => update(view, operators, *service, |record| {
             record.desired_count = *desired_count;

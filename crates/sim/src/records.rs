@@ -55,12 +55,19 @@ pub(crate) fn revision_of(definition: &Arn) -> u32 {
     definition.as_str().rsplit_once(':').and_then(|(_, text)| text.parse().ok()).unwrap_or(0)
 }
 
-/// The network, the cluster, the load balancer without listeners, and the task definitions.
+/// A service's network: most live with the load balancer, some in a VPC of their own with the same addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Site {
+    Front,
+    Apart,
+}
+
+/// The networks, the cluster, the load balancer without listeners, and the task definitions.
 pub(crate) fn foundation(subnet_prefix: u8, now: Timestamp) -> Vec<Change> {
-    let subnet = |id: &str, zone: &str, third: u8| Subnet {
+    let subnet = |id: &str, vpc: &str, zone: &str, third: u8| Subnet {
         region: region(),
         id: id.into(),
-        vpc: "vpc-1".into(),
+        vpc: vpc.into(),
         cidr: Cidr::new(Ipv4Addr::new(172, 31, third, 0), subnet_prefix).expect("a range"),
         availability_zone: zone.into(),
         is_default: true,
@@ -72,27 +79,32 @@ pub(crate) fn foundation(subnet_prefix: u8, now: Timestamp) -> Vec<Change> {
         availability_zone: zone.into(),
         address: Ipv4Addr::new(172, 31, third, 4),
     };
+    let vpc = |id: &str| Vpc {
+        region: region(),
+        id: id.into(),
+        cidr: Cidr::parse("172.31.0.0/16").expect("a range"),
+        is_default: id == "vpc-1",
+        created_at: now,
+        document: Value::map(),
+    };
+    let security_group = |id: &str, vpc: &str| SecurityGroup {
+        region: region(),
+        id: id.into(),
+        name: "default".to_owned(),
+        description: "default".to_owned(),
+        vpc: vpc.into(),
+        ingress: vec![],
+        egress: vec![],
+        document: Value::map(),
+    };
     let mut changes = vec![
-        Change::create(Vpc {
-            region: region(),
-            id: "vpc-1".into(),
-            cidr: Cidr::parse("172.31.0.0/16").expect("a range"),
-            is_default: true,
-            created_at: now,
-            document: Value::map(),
-        }),
-        Change::create(subnet("subnet-a", "us-east-1a", 0)),
-        Change::create(subnet("subnet-b", "us-east-1b", 16)),
-        Change::create(SecurityGroup {
-            region: region(),
-            id: "sg-1".into(),
-            name: "default".to_owned(),
-            description: "default".to_owned(),
-            vpc: "vpc-1".into(),
-            ingress: vec![],
-            egress: vec![],
-            document: Value::map(),
-        }),
+        Change::create(vpc("vpc-1")),
+        Change::create(vpc("vpc-2")),
+        Change::create(subnet("subnet-a", "vpc-1", "us-east-1a", 0)),
+        Change::create(subnet("subnet-b", "vpc-1", "us-east-1b", 16)),
+        Change::create(subnet("subnet-c", "vpc-2", "us-east-1a", 0)),
+        Change::create(security_group("sg-1", "vpc-1")),
+        Change::create(security_group("sg-2", "vpc-2")),
         Change::create(Cluster {
             region: region(),
             name: cluster(),
@@ -183,18 +195,19 @@ pub(crate) fn target_group(name: &str, port: u16, chance: &mut Chance, now: Time
     vec![Change::create(group), Change::create(listener)]
 }
 
-fn network() -> AwsvpcConfiguration {
-    AwsvpcConfiguration {
-        subnets: vec!["subnet-a".into(), "subnet-b".into()],
-        security_groups: vec!["sg-1".into()],
-        assign_public_ip: true,
-    }
+fn network(site: Site) -> AwsvpcConfiguration {
+    let (subnets, group) = match site {
+        Site::Front => (vec!["subnet-a".into(), "subnet-b".into()], "sg-1"),
+        Site::Apart => (vec!["subnet-c".into()], "sg-2"),
+    };
+    AwsvpcConfiguration { subnets, security_groups: vec![group.into()], assign_public_ip: true }
 }
 
 /// A service as CreateService makes it, behind the target group of its own name if it has one.
 pub(crate) fn service(
     name: &str,
     is_balanced: bool,
+    site: Site,
     revision: u32,
     chance: &mut Chance,
     now: Timestamp,
@@ -232,12 +245,12 @@ pub(crate) fn service(
         deleted_at: None,
         document: Value::map(),
     };
-    deploy(&mut service, revision, chance, now);
+    deploy(&mut service, site, revision, chance, now);
     service
 }
 
 /// Puts a new PRIMARY deployment in front of the others, as UpdateService does.
-pub(crate) fn deploy(service: &mut Service, revision: u32, chance: &mut Chance, now: Timestamp) {
+pub(crate) fn deploy(service: &mut Service, site: Site, revision: u32, chance: &mut Chance, now: Timestamp) {
     for older in &mut service.deployments {
         older.status = DeploymentStatus::Active;
         older.desired_count = 0;
@@ -249,7 +262,7 @@ pub(crate) fn deploy(service: &mut Service, revision: u32, chance: &mut Chance, 
         status: DeploymentStatus::Primary,
         task_definition: definition_arn(revision),
         launch_type: LaunchType::Fargate,
-        network: Some(network()),
+        network: Some(network(site)),
         desired_count: service.desired_count,
         rollout_state: RolloutState::InProgress,
         failed_tasks: 0,
@@ -289,7 +302,7 @@ pub(crate) fn standalone(revision: u32, chance: &mut Chance, now: Timestamp) -> 
         launch_type: LaunchType::Fargate,
         cpu: CpuUnits(256),
         memory: MemoryMib(512),
-        wish: PlacementWish { network: Some(network()), ..PlacementWish::default() },
+        wish: PlacementWish { network: Some(network(Site::Apart)), ..PlacementWish::default() },
         node: None,
         availability_zone: AvailabilityZone::default(),
         attachment: None,

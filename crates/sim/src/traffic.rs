@@ -1,11 +1,10 @@
 //! Clients of the load balancer: a few requests for each target group, some of them long.
 
-use std::net::Ipv4Addr;
-
 use gantry_lb::core::{Event, Group, TargetKey};
 use gantry_routing::{Availability, Standing, availability};
 
 use crate::happening::Happening;
+use crate::machine::Address;
 use crate::trace::trace;
 use crate::words::short;
 use crate::world::World;
@@ -54,10 +53,11 @@ impl World {
     }
 
     /// A server is gone: who was connected to it finds out.
-    pub(crate) fn connections_end(&mut self, address: Ipv4Addr) {
+    pub(crate) fn connections_end(&mut self, address: Address) {
         let Some(state) = &self.balancer.state else { return };
         let here = |group: &Group| -> Vec<TargetKey> {
-            let targets = group.targets().filter(|target| target.record().address == address);
+            let vpc = &group.config().group.vpc;
+            let targets = group.targets().filter(|it| Address::new(vpc, it.record().address) == address);
             targets
                 .map(|target| TargetKey {
                     target_group: group.config().group.arn.clone(),
@@ -85,11 +85,11 @@ impl World {
     }
 
     /// The target that a request for a service would get now.
-    fn choose_target(&self, service: usize, draw: u64) -> Option<(TargetKey, Ipv4Addr)> {
+    fn choose_target(&self, service: usize, draw: u64) -> Option<(TargetKey, Address)> {
         let state = self.balancer.state.as_ref()?;
         let name = self.operators.name(service);
         let group = state.groups().find(|group| group.config().group.name == *name)?;
-        let open: Vec<(TargetKey, Ipv4Addr)> = self.choice(group);
+        let open: Vec<(TargetKey, Address)> = self.choice(group);
         let open: Vec<_> = open.into_iter().filter(|(key, _)| !self.balancer.refused.contains(key)).collect();
         if open.is_empty() {
             return None;
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// The targets of a group that the core lets requests be given to.
-    pub(crate) fn choice(&self, group: &Group) -> Vec<(TargetKey, Ipv4Addr)> {
+    pub(crate) fn choice(&self, group: &Group) -> Vec<(TargetKey, Address)> {
         let Some(state) = &self.balancer.state else { return Vec::new() };
         let key = |registration: &gantry_types::RegistrationId| TargetKey {
             target_group: group.config().group.arn.clone(),
@@ -117,7 +117,10 @@ impl World {
         };
         chosen
             .into_iter()
-            .map(|index| (key(&targets[index].record().registration), targets[index].record().address))
+            .map(|index| targets[index].record())
+            .map(|record| {
+                (key(&record.registration), Address::new(&group.config().group.vpc, record.address))
+            })
             .collect()
     }
 }

@@ -2,11 +2,11 @@
 
 use gantry_link::TaskName;
 use gantry_node::core::{Event, HealthOutcome, StartedContainer};
-use gantry_types::{ContainerName, TaskId};
+use gantry_types::{ContainerName, TaskId, VpcId};
 
 use crate::gate::Gate;
 use crate::happening::{ContainerRef, Happening};
-use crate::machine::{Container, Process, runtime_id};
+use crate::machine::{Address, Container, Process, runtime_id};
 use crate::program::{Answers, Image, Program, program};
 use crate::records::task_name;
 use crate::trace::trace;
@@ -33,7 +33,7 @@ impl World {
         let name = task_name(task);
         let state = self.nodes[index].state.as_ref().and_then(|state| state.task(&name));
         let interface = state.and_then(|task| task.spec.interface.as_ref());
-        let Some(address) = interface.map(|interface| interface.address) else {
+        let Some(address) = interface.map(|interface| Address::new(&interface.vpc, interface.address)) else {
             return self.gate_opens(index, task, Gate::finished);
         };
         let result = match self.addresses.get(&address) {
@@ -127,6 +127,14 @@ impl World {
             self.addresses.remove(&address);
         }
         self.gate_opens(index, task, Gate::finished);
+    }
+
+    /// A VPC goes, with the interfaces of tasks that are being removed.
+    pub(crate) fn remove_vpc(&mut self, index: usize, id: &VpcId) {
+        self.check_remove_vpc(index, id);
+        self.nodes[index].vpcs.remove(id);
+        self.machines[index].interfaces.retain(|_, address| !address.is_in(id));
+        self.addresses.retain(|address, (on, _)| *on != index || !address.is_in(id));
     }
 
     fn revision_of_task(&self, index: usize, task: &TaskId) -> Option<u32> {

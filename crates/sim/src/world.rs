@@ -1,7 +1,6 @@
 //! The world: one seed's machines, processes, links, operators and faults, and the loop that lets things happen.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
 use gantry_types::{TaskId, Timestamp};
@@ -15,7 +14,7 @@ use crate::faults::Weather;
 use crate::happening::Happening;
 use crate::ledger::Ledger;
 use crate::links::Links;
-use crate::machine::Machine;
+use crate::machine::{Address, Machine};
 use crate::node::Node;
 use crate::operator::{Kind, Operators, SERVICES};
 use crate::planted::Planted;
@@ -55,7 +54,7 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) machines: Vec<Machine>,
     /// Every interface that exists: its address, with its machine and task.
-    pub(crate) addresses: BTreeMap<Ipv4Addr, (usize, TaskId)>,
+    pub(crate) addresses: BTreeMap<Address, (usize, TaskId)>,
     pub(crate) balancer: Balancer,
     pub(crate) operators: Operators,
     pub(crate) weather: Weather,

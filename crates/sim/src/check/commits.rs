@@ -73,7 +73,8 @@ impl World {
             return Some((RULE, format!("{address} of {} is given to {}", other.id, interface.id)));
         }
         let balancers = view.scan::<LoadBalancer>("").flat_map(|balancer| &balancer.value().subnets);
-        let own = balancers.into_iter().find(|own| own.address == interface.address)?;
+        let mut balancers = balancers.into_iter();
+        let own = balancers.find(|own| own.subnet == interface.subnet && own.address == interface.address)?;
         Some((RULE, format!("{} of the load balancer is given to {}", own.address, interface.id)))
     }
 }

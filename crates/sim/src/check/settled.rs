@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gantry_domain::Key;
-use gantry_domain::elb::{Target, TargetHealthState};
+use gantry_domain::elb::{LoadBalancer, Target, TargetHealthState};
 use gantry_domain::network::NetworkInterface;
 use gantry_domain::service::{RolloutState, Service, ServiceStatus};
 use gantry_domain::task::{Task, TaskStatus};
@@ -11,6 +11,7 @@ use gantry_types::TaskId;
 
 use crate::happening::Happening;
 use crate::links::node_id;
+use crate::machine::Address;
 use crate::operator::SERVICES;
 use crate::program::BAD_REVISIONS;
 use crate::records::revision_of;
@@ -66,6 +67,7 @@ impl World {
             .or_else(|| self.targets_move(&is_restless))
             .or_else(|| self.interfaces_are_left(&is_restless))
             .or_else(|| self.nodes_move(&is_restless))
+            .or_else(|| if restless.is_empty() { self.vpcs_are_left() } else { None })
             .or_else(|| if restless.is_empty() { self.balancer_moves() } else { None })
             .or_else(|| (restless.is_empty() && !self.core_is_idle()).then(|| "control decides".to_owned()))
     }
@@ -130,7 +132,10 @@ impl World {
             if !task.is_wanted() || task.last_status != TaskStatus::Running {
                 return Some(format!("task {name} is {} -> {}", task.last_status, task.desired_status));
             }
-            let runs = task.attachment.as_ref().and_then(|attachment| self.server_at(attachment.address));
+            let runs = task
+                .attachment
+                .as_ref()
+                .and_then(|attachment| self.server_at(Address::new(&attachment.vpc, attachment.address)));
             let is_alive = runs.is_some_and(|(found, server)| *found == task.id && server.is_alive());
             if !is_alive {
                 return Some(format!("task {name} is RUNNING and does not run"));
@@ -193,6 +198,18 @@ impl World {
             }
         }
         None
+    }
+
+    /// Nodes have the VPCs that are in use, and no other.
+    fn vpcs_are_left(&self) -> Option<String> {
+        let interfaces =
+            self.ledger.view.scan::<NetworkInterface>("").map(|interface| &interface.value().vpc);
+        let balancers = self.ledger.view.scan::<LoadBalancer>("").map(|balancer| &balancer.value().vpc);
+        let used: BTreeSet<_> = interfaces.chain(balancers).collect();
+        (0..self.nodes.len()).find_map(|index| {
+            let left = self.nodes[index].vpcs.keys().find(|vpc| !used.contains(vpc))?;
+            Some(format!("{left} is left on node {index}"))
+        })
     }
 
     fn balancer_moves(&self) -> Option<String> {

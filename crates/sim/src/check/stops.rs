@@ -1,7 +1,5 @@
 //! Drain before the kill, and no request where none should go.
 
-use std::net::Ipv4Addr;
-
 use gantry_domain::Key;
 use gantry_domain::elb::Target;
 use gantry_domain::task::{DesiredStatus, Registration, StopCode};
@@ -9,6 +7,7 @@ use gantry_lb::core::TargetKey;
 use gantry_node::core::TaskState;
 
 use crate::happening::ContainerRef;
+use crate::machine::Address;
 use crate::records::task_name;
 use crate::words::short;
 use crate::world::World;
@@ -85,7 +84,7 @@ impl World {
     }
 
     /// A request is given to a target.
-    pub(crate) fn check_request(&mut self, key: &TargetKey, address: Ipv4Addr) {
+    pub(crate) fn check_request(&mut self, key: &TargetKey, address: Address) {
         const RULE: &str = "no request goes to a target that is not registered";
         let target = short(key.registration.as_str()).to_owned();
         if self.balancer.closed.contains(key) {

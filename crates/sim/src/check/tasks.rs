@@ -1,13 +1,14 @@
 //! No task runs twice, and none runs that nobody wants.
 
-use std::net::Ipv4Addr;
-
 use gantry_domain::Stored;
+use gantry_domain::assignment::InterfaceSpec;
 use gantry_domain::task::Task;
-use gantry_types::TaskId;
+use gantry_node::core::TaskState;
+use gantry_types::{TaskId, VpcId};
 
 use crate::happening::ContainerRef;
 use crate::links::node_id;
+use crate::machine::{Address, Container};
 use crate::records::task_name;
 use crate::words::short;
 use crate::world::World;
@@ -50,8 +51,22 @@ impl World {
         }
     }
 
+    /// A node takes a VPC away.
+    pub(crate) fn check_remove_vpc(&mut self, index: usize, id: &VpcId) {
+        let is_in = |interface: &InterfaceSpec| interface.vpc == *id;
+        let has = |task: &&TaskState| task.spec.interface.as_ref().is_some_and(is_in);
+        let of_node = self.nodes[index].state.as_ref().and_then(|state| state.tasks().find(has));
+        let lives = |each: &Container| each.is_alive() && each.address.is_some_and(|it| it.is_in(id));
+        let alive = self.machines[index].containers.iter().find(|(_, each)| lives(each));
+        let left = of_node.map(|task| &task.spec.task).or_else(|| alive.map(|(of, _)| &of.task));
+        if let Some(task) = left {
+            let what = format!("{id} on node {index} has task {}", short(task.as_str()));
+            self.violate("a VPC is removed when nothing lives in it", what);
+        }
+    }
+
     /// A node found an address in use that a task was given.
-    pub(crate) fn check_address_taken(&mut self, address: Ipv4Addr, other: &TaskId, task: &TaskId) {
+    pub(crate) fn check_address_taken(&mut self, address: Address, other: &TaskId, task: &TaskId) {
         let Some((machine, _)) = self.addresses.get(&address) else { return };
         let is_alive =
             self.machines[*machine].containers.iter().any(|(of, it)| of.task == *other && it.is_alive());
