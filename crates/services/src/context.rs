@@ -1,11 +1,11 @@
 //! What every handler works with.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use gantry_api::{ApiError, CallContext};
+use gantry_api::{ApiError, CallContext, IntoValue};
 use gantry_domain::network::Cidr;
-use gantry_domain::{Change, View};
+use gantry_domain::{Action, Batch, Change, View};
 use gantry_store::{CommitError, Database};
 use gantry_telemetry::logs::LogStore;
 use gantry_types::{ACCOUNT, Ids, Timestamp, Value};
@@ -49,8 +49,17 @@ impl fmt::Debug for RootKey {
     }
 }
 
+/// What a caller inside adds to the commit of a call, so that both are made together or not at all: given the records, the
+/// handler's output and whether the handler changes anything, more changes. It may be asked several times.
+pub(crate) type Companion = Arc<dyn Fn(&View, &Value, bool) -> Result<Vec<Change>, ApiError> + Send + Sync>;
+
 /// The stores, the source of ids, the account's own key and the settings.
 pub struct Context {
+    shared: Arc<Shared>,
+    companion: Option<Companion>,
+}
+
+struct Shared {
     database: Database,
     logs: Logs,
     ids: Mutex<Ids>,
@@ -63,18 +72,25 @@ pub struct Context {
 impl Context {
     pub fn new(database: Database, log_store: LogStore, ids: Ids, root: RootKey, settings: Settings) -> Self {
         let logs = Logs::new(log_store);
-        Self { database, logs, ids: Mutex::new(ids), root, settings, turn: tokio::sync::Mutex::new(()) }
+        let turn = tokio::sync::Mutex::new(());
+        let shared = Shared { database, logs, ids: Mutex::new(ids), root, settings, turn };
+        Self { shared: Arc::new(shared), companion: None }
+    }
+
+    /// The same for one call whose commit has a companion. It accompanies handlers that write in one commit.
+    pub(crate) fn accompanied(&self, companion: Companion) -> Self {
+        Self { shared: Arc::clone(&self.shared), companion: Some(companion) }
     }
 
     pub(crate) fn logs(&self) -> &Logs {
-        &self.logs
+        &self.shared.logs
     }
 
     /// What verifies a request that is signed with this access key: the account's own, a user's, or a session's.
     pub fn credential(&self, access_key: &str) -> Option<Credential> {
-        if access_key == self.root.access_key_id {
+        if access_key == self.shared.root.access_key_id {
             return Some(Credential {
-                secret_key: self.root.secret_access_key.clone(),
+                secret_key: self.shared.root.secret_access_key.clone(),
                 session_token: None,
                 expires: None,
                 principal: Principal::root(),
@@ -84,16 +100,21 @@ impl Context {
     }
 
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.shared.settings
     }
 
     pub fn database(&self) -> &Database {
-        &self.database
+        &self.shared.database
+    }
+
+    /// A new random id, for a call from inside.
+    pub(crate) fn uuid(&self) -> String {
+        self.shared.ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner).uuid()
     }
 
     /// Reads at one revision.
     pub fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
-        read(&self.database.view())
+        read(&self.shared.database.view())
     }
 
     /// Makes what a region begins with, at the first call that is signed for it.
@@ -104,22 +125,40 @@ impl Context {
         self.attempt(|view, ids| Ok(((), ec2::region::defaults(view, &call.region, call.now, ids)?))).await
     }
 
+    /// Decides and commits a call's handler with the companion, if there is one.
+    pub(crate) async fn answer<T: IntoValue + Clone>(
+        &self,
+        decide: impl Fn(&View, &mut Ids) -> Decision<T>,
+    ) -> Result<T, ApiError> {
+        let Some(companion) = &self.companion else { return self.attempt(decide).await };
+        self.attempt(|view, ids| {
+            let (output, changes) = decide(view, ids)?;
+            let changes_something = changes.iter().any(|change| change.action != Action::Check);
+            let more = companion(view, &output.clone().into_value(), changes_something)?;
+            let mut batch = Batch::default();
+            batch.extend(changes);
+            batch.extend(more);
+            Ok((output, batch.into_changes()))
+        })
+        .await
+    }
+
     /// Decides and commits; decides again if a record that the decision rests on has changed meanwhile.
     pub async fn attempt<T>(&self, decide: impl Fn(&View, &mut Ids) -> Decision<T>) -> Result<T, ApiError> {
         let mut turn = None;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt >= ATTEMPTS_AT_ONCE && turn.is_none() {
-                turn = Some(self.turn.lock().await);
+                turn = Some(self.shared.turn.lock().await);
             }
             let (output, changes) = {
-                let view = self.database.view();
-                let mut ids = self.ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let view = self.shared.database.view();
+                let mut ids = self.shared.ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 decide(&view, &mut ids)?
             };
             if changes.is_empty() {
                 return Ok(output);
             }
-            match self.database.commit(changes).await {
+            match self.shared.database.commit(changes).await {
                 Ok(_) => return Ok(output),
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(unavailable(&error)),

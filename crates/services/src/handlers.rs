@@ -36,7 +36,7 @@ macro_rules! handlers {
             let decide = |view: &gantry_domain::View, ids: &mut gantry_types::Ids| {
                 crate::context::unless_dry_run(call, $handler(view, call, &input, ids)?)
             };
-            self.0.attempt(decide).await
+            self.0.answer(decide).await
         }
     };
     (@steps $method:ident($input:ty) -> $output:ty = $handler:path) => {
@@ -57,7 +57,7 @@ macro_rules! handlers {
             call: &gantry_api::CallContext,
             input: $input,
         ) -> Result<$output, gantry_api::ApiError> {
-            self.0.attempt(|view, ids| $handler(view, call, &input, ids, self.0.settings())).await
+            self.0.answer(|view, ids| $handler(view, call, &input, ids, self.0.settings())).await
         }
     };
     (@secret $method:ident($input:ty) -> $output:ty = $handler:path) => {
@@ -67,7 +67,7 @@ macro_rules! handlers {
             input: $input,
         ) -> Result<$output, gantry_api::ApiError> {
             let key = crate::secrets::NewKey::from_kernel()?;
-            self.0.attempt(|view, ids| $handler(view, call, &input, ids, &key)).await
+            self.0.answer(|view, ids| $handler(view, call, &input, ids, &key)).await
         }
     };
     (@io $method:ident($input:ty) -> $output:ty = $handler:path) => {

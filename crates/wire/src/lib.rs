@@ -54,6 +54,6 @@ pub use error::{ApiError, Fault};
 pub use limits::{BODY_BYTES_MAX, FORM_PARAMETERS_MAX};
 pub use protocol::Protocol;
 pub use render::{ReplyForm, render_error, render_error_as, render_output};
-pub use request::{DEFAULT_REGION, Request, Services, parse_request};
+pub use request::{DEFAULT_REGION, Request, Services, check_input, parse_request};
 pub use shape::{OperationModel, ServiceModel, Shape};
 pub use sigv4::{Auth, AuthMode, Credential, Signer};

@@ -131,6 +131,16 @@ fn read_input(claimed: &Claim, request: &Request<'_>) -> Result<Value, ApiError>
     }
 }
 
+/// Checks the input of a call that comes from inside, as that of a request is: the same constraints in the same words.
+pub fn check_input(call: &Call) -> Result<(), ApiError> {
+    let violations = validate(call.operation.input, &call.input);
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(style::invalid(call.service, call.operation, call.protocol, &violations))
+    }
+}
+
 fn decode(claimed: &Claim, request: &Request<'_>) -> Result<Value, DecodeError> {
     let shape = claimed.operation.input;
     match claimed.protocol {
