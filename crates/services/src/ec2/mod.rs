@@ -8,6 +8,7 @@ mod filters;
 mod gateways;
 mod group_rules;
 mod groups;
+pub(crate) mod images;
 mod interfaces;
 mod listing;
 pub mod region;

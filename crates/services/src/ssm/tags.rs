@@ -1,0 +1,71 @@
+//! Tags of parameters.
+
+use gantry_api::ssm::*;
+use gantry_api::{ApiError, CallContext};
+use gantry_domain::View;
+use gantry_types::Ids;
+
+use super::names::invalid;
+use super::records::{self, Kept};
+use crate::Decision;
+use crate::objects::Found;
+
+const TAGS_MAX: usize = 50;
+
+/// The tags that a parameter is made with.
+pub(super) fn given(tags: &[Tag]) -> Result<Vec<Tag>, ApiError> {
+    let mut own = Vec::new();
+    put(&mut own, tags)?;
+    Ok(own)
+}
+
+fn put(own: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+    for tag in more {
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(invalid("aws: prefixed tag key names are not allowed for external use."));
+        }
+        match own.iter_mut().find(|other| other.key == tag.key) {
+            Some(other) => other.value.clone_from(&tag.value),
+            None => own.push(tag.clone()),
+        }
+    }
+    if own.len() > TAGS_MAX { Err(errors::too_many_tags_error("")) } else { Ok(()) }
+}
+
+fn tagged(view: &View, call: &CallContext, kind: &str, name: &str) -> Result<Found<Kept>, ApiError> {
+    if kind != "Parameter" {
+        return Err(errors::invalid_resource_type(""));
+    }
+    records::find(view, &call.region, name)?.ok_or_else(|| errors::invalid_resource_id(""))
+}
+
+pub(super) fn add(
+    view: &View,
+    call: &CallContext,
+    input: &AddTagsToResourceRequest,
+    _ids: &mut Ids,
+) -> Decision<AddTagsToResourceResult> {
+    let mut found = tagged(view, call, &input.resource_type, &input.resource_id)?;
+    put(&mut found.document.tags, &input.tags)?;
+    Ok((AddTagsToResourceResult {}, vec![found.update()]))
+}
+
+pub(super) fn remove(
+    view: &View,
+    call: &CallContext,
+    input: &RemoveTagsFromResourceRequest,
+    _ids: &mut Ids,
+) -> Decision<RemoveTagsFromResourceResult> {
+    let mut found = tagged(view, call, &input.resource_type, &input.resource_id)?;
+    found.document.tags.retain(|tag| !input.tag_keys.contains(&tag.key));
+    Ok((RemoveTagsFromResourceResult {}, vec![found.update()]))
+}
+
+pub(super) fn list(
+    view: &View,
+    call: &CallContext,
+    input: &ListTagsForResourceRequest,
+) -> Result<ListTagsForResourceResult, ApiError> {
+    let tags = tagged(view, call, &input.resource_type, &input.resource_id)?.document.tags;
+    Ok(ListTagsForResourceResult { tag_list: Some(tags) })
+}
