@@ -65,6 +65,12 @@ impl Blobs {
         }
         if any { files::sync_directory(&self.directory) } else { Ok(()) }
     }
+    /// Moves a file that is complete, durable and proven to its name.
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.path(digest);
+        fs::rename(file, &path).map_err(|error| StoreError::io("store", path, error))?;
+        files::sync_directory(&self.directory)
+    }
     /// The digests of all blobs. Names that are no digests are not ours and are left alone.
     pub(crate) fn list(&self) -> Result<Vec<Digest>, StoreError> {
         let fail = |error| StoreError::io("list", &self.directory, error);

@@ -8,12 +8,15 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use gantry_types::Timestamp;
+
 use crate::blobs::{self, BlobWriter, StagedBlob};
 use crate::digest::Digest;
 use crate::document::{Descriptor, Document, Platform};
 use crate::error::StoreError;
 use crate::files::TempDir;
 use crate::lock::FileLock;
+use crate::own::ecr_region;
 use crate::reference::Reference;
 use crate::store::Store;
 use crate::unpack::LayerError;
@@ -146,18 +149,23 @@ impl Ingest {
             {
                 return Err(StoreError::DigestMismatch { expected: *expected, actual: *digest });
             }
-            targets.push((reference, self.check_complete(digest)?));
+            targets.push((self.store.canonical(reference)?, self.check_complete(digest)?));
         }
         self.publish()?;
+        let now = Timestamp::now();
         self.store.change_references(&self.temporary, |references| {
-            for (reference, target) in &targets {
-                references.set(reference, target, self.store.limits())?;
+            for (reference, (target, parts)) in &targets {
+                references.set(reference, target, now, self.store.limits())?;
+                if ecr_region(reference.domain()).is_some() {
+                    parts.iter().for_each(|part| references.add_member(&reference.repository(), part, now));
+                }
             }
             Ok(())
         })
     }
 
-    fn check_complete(&self, digest: &Digest) -> Result<Descriptor, StoreError> {
+    /// Gives the image, and those of an index's images that are here.
+    fn check_complete(&self, digest: &Digest) -> Result<(Descriptor, Vec<Descriptor>), StoreError> {
         let fail = |digest: &Digest| {
             let digest = *digest;
             move |source| StoreError::Document { digest, source }
@@ -166,11 +174,17 @@ impl Ingest {
         let content = self.read(digest)?;
         let document = Document::parse(&content, limits).map_err(fail(digest))?;
         let target = Descriptor::new(document.media_type(), *digest, content.len() as u64);
+        let mut parts = Vec::new();
         let manifest = match document {
             Document::Manifest(manifest) => manifest,
             Document::Index(index) => {
                 let chosen = index.choose(&Platform::host()).map_err(fail(digest))?.clone();
                 self.check_blob(&chosen)?;
+                for part in index.manifests.iter().filter(|part| part.is_manifest()) {
+                    if self.size(&part.digest)? == Some(part.size) {
+                        parts.push(part.clone());
+                    }
+                }
                 let content = self.read(&chosen.digest)?;
                 match Document::parse(&content, limits).map_err(fail(&chosen.digest))? {
                     Document::Manifest(manifest) => manifest,
@@ -188,10 +202,10 @@ impl Ingest {
         crate::config::ConfigFile::parse(&config, limits)
             .and_then(|config| config.check(manifest.layers.len()))
             .map_err(fail(&manifest.config.digest))?;
-        Ok(target)
+        Ok((target, parts))
     }
 
-    fn check_blob(&self, blob: &Descriptor) -> Result<(), StoreError> {
+    pub(crate) fn check_blob(&self, blob: &Descriptor) -> Result<(), StoreError> {
         let actual = self.size(&blob.digest)?.ok_or(StoreError::MissingBlob(blob.digest))?;
         if actual == blob.size {
             Ok(())

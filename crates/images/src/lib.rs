@@ -4,11 +4,13 @@
 //! digest, `image` to the configuration and the layers, `prepare` to directories that overlayfs stacks. A registry's
 //! pull will use the same [`Ingest`]; nothing here touches the network.
 //!
-//! The directory of a [`Store`] is an OCI image layout with three things more:
+//! The directory of a [`Store`] is an OCI image layout with a few things more:
 //! ```text
 //! index.json, oci-layout, blobs/sha256/<hex>   the layout
 //! layers/<hex of diff ID>/                     unpacked layers, shared by all images that have them
 //! holds/<holder>                               images that containers use
+//! uploads/<id>/, fresh/<hex>                   blobs on their way to the registry; those that wait for their manifest
+//! registry.json                                which names are of this machine's own registry
 //! tmp/, locks/                                 what is under way; locks between processes
 //! ```
 //!
@@ -35,10 +37,12 @@ mod ingest;
 mod limits;
 mod load;
 mod lock;
+mod own;
 mod progress;
 mod prune;
 mod reference;
 mod references;
+pub mod registry;
 mod save;
 mod store;
 mod tar;
@@ -53,6 +57,7 @@ pub use error::{Attempt, StoreError};
 pub use ingest::Ingest;
 pub use limits::Limits;
 pub use load::{LoadError, Loaded};
+pub use own::{OwnRegistry, ecr_region};
 pub use progress::{OnProgress, Progress, silent};
 pub use prune::Pruned;
 pub use reference::{Reference, ReferenceError};

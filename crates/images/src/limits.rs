@@ -32,6 +32,13 @@ pub struct Limits {
     pub references_max: usize,
     /// The file that holds the references.
     pub index_bytes_max: u64,
+    /// Uploads to the registry that were begun and not finished.
+    pub uploads_max: usize,
+    /// How long an upload that does not go on, or a blob that no manifest names yet, waits for the rest of its push.
+    pub unfinished_push_kept: Duration,
+    /// Room that uploads leave on the disk, for those who have to write so that the server lives on. Of a small disk a
+    /// twentieth.
+    pub disk_reserve_bytes: u64,
     /// A Dockerfile or .dockerignore.
     pub dockerfile_bytes_max: u64,
     /// Instructions in one Dockerfile.
@@ -64,6 +71,9 @@ impl Default for Limits {
             archive_images_max: 1_000,
             references_max: 100_000,
             index_bytes_max: 64 * MIB,
+            uploads_max: 1_000,
+            unfinished_push_kept: Duration::from_secs(6 * 3600),
+            disk_reserve_bytes: 64 * MIB,
             dockerfile_bytes_max: MIB,
             instructions_max: 10_000,
             index_wait: Duration::from_secs(30),

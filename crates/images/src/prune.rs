@@ -33,6 +33,7 @@ impl Store {
     pub fn prune(&self) -> Result<Pruned, StoreError> {
         let alone = FileLock::take(&self.lock_path(), Mode::Exclusive, self.limits().store_wait)?;
         let mut trash = self.left_behind()?;
+        trash.extend(self.abandoned_uploads()?);
         let needed = self.needed()?;
         let temporary = TempDir::create(&self.temporary_path())?;
         let mut pruned = Pruned::default();
@@ -57,8 +58,9 @@ impl Store {
 
     /// A document that cannot be read stops everything: better too much on the disk than a layer too few.
     fn needed(&self) -> Result<Needed, StoreError> {
-        let mut needed = Needed::default();
-        let named = self.references()?.0.into_values().map(|target| target.digest);
+        let mut needed = Needed { blobs: self.fresh_blobs()?, ..Needed::default() };
+        let references = self.references()?;
+        let named = references.0.values().map(|target| target.digest);
         let held = self.holders()?.into_iter().map(|(_, digest)| digest);
         for digest in named.chain(held) {
             match self.document(&digest)? {

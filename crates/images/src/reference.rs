@@ -103,6 +103,14 @@ impl Reference {
     pub fn repository(&self) -> String {
         format!("{}/{}", self.domain, self.path)
     }
+    /// The same repository, tag and digest in another registry; what was given stays as it was written.
+    pub(crate) fn in_domain(&self, domain: &str) -> Result<Self, ReferenceError> {
+        if domain.len() + 1 + self.path.len() > NAME_BYTES_MAX {
+            let reason = "registry and repository have more than 255 characters";
+            return Err(ReferenceError { name: self.given.clone(), reason });
+        }
+        Ok(Self { domain: domain.to_owned(), ..self.clone() })
+    }
     /// The short form that Docker shows: `nginx:latest`.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
@@ -214,7 +222,7 @@ fn check_component(component: &str) -> Result<(), &'static str> {
     }
 }
 
-fn check_tag(tag: &str) -> Result<(), &'static str> {
+pub(crate) fn check_tag(tag: &str) -> Result<(), &'static str> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let fine = tag.len() <= TAG_BYTES_MAX
         && tag.bytes().next().is_some_and(word)

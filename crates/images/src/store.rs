@@ -1,5 +1,6 @@
 //! The store of one machine, shared by all processes that open its directory.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::files::{self, TempDir};
 use crate::ingest::Ingest;
 use crate::limits::Limits;
 use crate::lock::{FileLock, Mode};
+use crate::own;
 use crate::progress::{OnProgress, silent};
 use crate::reference::Reference;
 use crate::references::{self, References};
@@ -29,6 +31,7 @@ struct Inner {
     directory: PathBuf,
     blobs: Blobs,
     limits: Limits,
+    index: references::Cache,
 }
 
 /// An image for this machine's platform.
@@ -75,11 +78,11 @@ impl Store {
         let directory = std::path::absolute(directory.as_ref())
             .map_err(|error| StoreError::io("find", directory.as_ref(), error))?;
         files::create_private_directory(&directory)?;
-        for name in ["layers", "tmp", "locks", "holds", EMPTY_LAYER] {
+        for name in ["layers", "tmp", "locks", "holds", "uploads", "fresh", EMPTY_LAYER] {
             files::create_private_directory(&directory.join(name))?;
         }
         let blobs = Blobs::open(&directory)?;
-        let store = Self { inner: Arc::new(Inner { directory, blobs, limits }) };
+        let store = Self { inner: Arc::new(Inner { directory, blobs, limits, index: references::Cache::default() }) };
         let left = match FileLock::try_take(&store.lock_path(), Mode::Exclusive)? {
             Some(_alone) => store.left_behind()?,
             None => Vec::new(),
@@ -100,7 +103,7 @@ impl Store {
         if let Ok(digest) = name.parse::<Digest>() {
             return Ok(references.0.values().any(|target| target.digest == digest).then_some(digest));
         }
-        let reference = Reference::parse(name)?;
+        let reference = self.canonical(&Reference::parse(name)?)?;
         Ok(references.find(&reference).map(|target| target.digest))
     }
 
@@ -159,16 +162,25 @@ impl Store {
         Ok(directories)
     }
 
-    /// All names, in the order of their complete forms.
+    /// All names, in the order of their complete forms. An image of the own registry stands there by its digest only if
+    /// it has no tag.
     pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let references = self.references()?;
-        references
-            .0
-            .into_iter()
-            .map(|(name, target)| {
-                Ok(Listed { name: target.given, reference: Reference::parse(&name)?, digest: target.digest })
-            })
-            .collect()
+        let mut listed = Vec::with_capacity(references.0.len());
+        let mut tagged = BTreeSet::new();
+        for (name, target) in &references.0 {
+            let reference = Reference::parse(name)?;
+            if reference.digest().is_none() {
+                tagged.insert((reference.repository(), target.digest));
+            }
+            listed.push(Listed { name: target.given.clone(), reference, digest: target.digest });
+        }
+        listed.retain(|image| {
+            image.reference.digest().is_none()
+                || own::ecr_region(image.reference.domain()).is_none()
+                || !tagged.contains(&(image.reference.repository(), image.digest))
+        });
+        Ok(listed)
     }
 
     /// Gives the image `source` a further name.
@@ -180,10 +192,21 @@ impl Store {
         Ok(digest)
     }
 
-    /// Removes a name; false if there was none. The content stays until `prune`.
+    /// Removes a name; false if there was none. The content stays until `prune`. In the own registry an image goes with
+    /// its last tag, and all its tags go with it.
     pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
-        let reference = Reference::parse(name)?;
+        let reference = self.canonical(&Reference::parse(name)?)?;
         let ingest = self.ingest()?;
+        if own::ecr_region(reference.domain()).is_some() {
+            let repository = reference.repository();
+            return self.change_references(ingest.temporary(), |references| {
+                Ok(match (reference.tag(), reference.digest()) {
+                    (Some(tag), _) => references.remove_tag(&repository, tag).is_some(),
+                    (None, Some(digest)) => references.remove_image(&repository, digest).is_some(),
+                    (None, None) => false,
+                })
+            });
+        }
         self.change_references(ingest.temporary(), |references| {
             Ok(references.0.remove(&reference.to_string()).is_some())
         })
@@ -227,8 +250,8 @@ impl Store {
             .map_err(|source| StoreError::Document { digest: *digest, source })
     }
 
-    pub(crate) fn references(&self) -> Result<References, StoreError> {
-        References::read(self.directory(), self.limits())
+    pub(crate) fn references(&self) -> Result<Arc<References>, StoreError> {
+        self.inner.index.read(self.directory(), self.limits())
     }
 
     /// Changes the references under their lock, and makes the change durable.
@@ -239,7 +262,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let lock = self.directory().join("locks/index");
         let _lock = FileLock::take(&lock, Mode::Exclusive, self.limits().index_wait)?;
-        let mut references = self.references()?;
+        let mut references = References::clone(&*self.references()?);
         let result = change(&mut references)?;
         files::replace_file(temporary, &self.directory().join(references::FILE), &references.to_json())?;
         Ok(result)
