@@ -1,8 +1,8 @@
 //! Images: blobs by digest, loaded from archives, built from Dockerfiles, unpacked for overlayfs, found by name.
 //!
 //! Flow: `load` and `build` write blobs through an [`Ingest`] and name the manifest; `resolve` leads from a name to a
-//! digest, `image` to the configuration and the layers, `prepare` to directories that overlayfs stacks. A registry's
-//! pull will use the same [`Ingest`]; nothing here touches the network.
+//! digest, `image` to the configuration and the layers, `prepare` to directories that overlayfs stacks. A
+//! [`Puller`] brings in what registries hold through the same [`Ingest`]; nothing else here touches the network.
 //!
 //! The directory of a [`Store`] is an OCI image layout with a few things more:
 //! ```text
@@ -11,6 +11,7 @@
 //! holds/<holder>                               images that containers use
 //! uploads/<id>/, fresh/<hex>                   blobs on their way to the registry; those that wait for their manifest
 //! registry.json                                which names are of this machine's own registry
+//! pulled.json                                  which names came from registries elsewhere
 //! tmp/, locks/                                 what is under way; locks between processes
 //! ```
 //!
@@ -40,6 +41,7 @@ mod lock;
 mod own;
 mod progress;
 mod prune;
+mod pull;
 mod reference;
 mod references;
 pub mod registry;
@@ -60,6 +62,10 @@ pub use load::{LoadError, Loaded};
 pub use own::{OwnRegistry, ecr_region};
 pub use progress::{OnProgress, Progress, silent};
 pub use prune::Pruned;
+pub use pull::{
+    LayerProgress, LayerState, Origin, PullError, PullLimits, PullOutcome, PullSettings, Pulled, Puller,
+    Registries, RegistriesError, Ticket, Unreachable,
+};
 pub use reference::{Reference, ReferenceError};
 pub use save::SaveError;
 pub use store::{Image, Layer, Listed, Store};

@@ -1,4 +1,4 @@
-//! What `load`, `build` and `prepare` tell while they work.
+//! What `load`, `build`, `pull` and `prepare` tell while they work.
 
 use crate::digest::Digest;
 
@@ -10,6 +10,10 @@ pub enum Progress<'a> {
     Reading { bytes: u64, total: Option<u64> },
     /// A layer is unpacked: bytes of the stored blob so far, and its size.
     Unpacking { layer: &'a Digest, bytes: u64, total: u64 },
+    /// A layer is downloaded: bytes so far, and its size.
+    Downloading { layer: &'a Digest, bytes: u64, total: u64 },
+    /// A layer needs no download: it is here.
+    Here { layer: &'a Digest },
     /// A layer is unpacked completely.
     Unpacked { layer: &'a Digest },
     /// An instruction of a Dockerfile begins.
