@@ -108,6 +108,21 @@ impl PullError {
         }
     }
 
+    /// Whether the image is known and its content could not be brought here.
+    pub fn is_of_content(&self) -> bool {
+        match self {
+            Self::Cut { url, .. }
+            | Self::Status { url, .. }
+            | Self::TooManyRequests { url, .. }
+            | Self::Unreachable { url, .. } => url.contains("/blobs/"),
+            Self::DigestMismatch { what, .. } | Self::TooLarge { what, .. } => what.starts_with("layer "),
+            Self::ForeignLayer(..) | Self::Store(_) => true,
+            Self::NotFound { name, .. } => name.contains(": blob "),
+            Self::Mirror { registry, .. } => registry.is_of_content(),
+            _ => false,
+        }
+    }
+
     /// Whether room on the disk would help.
     pub fn is_disk_full(&self) -> bool {
         match self {

@@ -237,9 +237,12 @@ impl<'a> Repository<'a> {
     fn missing(&self, what: &str, url: &Uri, response: Response<Body>) -> PullError {
         match response.status() {
             StatusCode::NOT_FOUND => {
-                let separator = if what.starts_with("sha256:") { '@' } else { ':' };
-                let message = self.session.message(url, response);
-                PullError::NotFound { name: format!("{}{separator}{what}", self.name()), message }
+                let name = match (url.path().contains("/blobs/"), what.starts_with("sha256:")) {
+                    (true, _) => format!("{}: blob {what}", self.name()),
+                    (false, true) => format!("{}@{what}", self.name()),
+                    (false, false) => format!("{}:{what}", self.name()),
+                };
+                PullError::NotFound { name, message: self.session.message(url, response) }
             }
             StatusCode::FORBIDDEN => self.denied(url, response),
             _ => self.session.refused(url, response),

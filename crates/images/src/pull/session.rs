@@ -94,7 +94,10 @@ impl Session {
     }
 
     pub(super) fn may_repeat(&self, error: &PullError) -> bool {
-        error.is_transient() && error.retry_after().is_none_or(|pause| pause <= self.limits.retry_after_max)
+        // Who cannot be reached will not be in a moment: another place may be asked, or whoever wants the image waits longer.
+        let is_there = !matches!(error, PullError::Unreachable { .. });
+        let is_soon = error.retry_after().is_none_or(|pause| pause <= self.limits.retry_after_max);
+        error.is_transient() && is_there && is_soon
     }
 
     pub(super) fn pause_before(&self, attempt: u32, error: &PullError) -> Result<(), PullError> {

@@ -269,6 +269,9 @@ impl Agent {
             self.works.insert(name.clone(), TaskWork::new(state));
         }
         let Some(work) = self.works.get_mut(&name) else { return };
+        if self.state.task(&name).is_none_or(|task| task.stopping) {
+            work.is_stopping.send_replace(true);
+        }
         let acts = work.gate.push(effect);
         self.act(&name, acts);
     }

@@ -4,12 +4,15 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gantry_network::{Instance, Ipv4Cidr, NameError, NetworkConfig, NetworkError, UPLINK_RANGE_DEFAULT};
 use gantry_runtime::RuntimeConfig;
 use gantry_types::NodeId;
 
 use super::layout::Layout;
+use super::limits::PULL_PAUSE_MIN;
+use super::pull::ImagePullBehavior;
 
 /// The configuration of one node. Two nodes on one machine need different directories and instances.
 #[derive(Debug, Clone)]
@@ -33,6 +36,11 @@ pub struct NodeConfig {
     pub exec_command: Vec<OsString>,
     /// The version 2 hierarchy to use; `None` takes what limits this machine's processes.
     pub cgroup_root: Option<PathBuf>,
+    pub image_pull_behavior: ImagePullBehavior,
+    /// Mirrors, credentials and certificates of registries; need not exist.
+    pub registries_file: Option<PathBuf>,
+    /// Before a pull that failed is tried again; doubled each time.
+    pub image_pull_pause_min: Duration,
     /// Address pairs between VPCs and the host come from here.
     pub uplink_range: Ipv4Cidr,
 }
@@ -58,6 +66,9 @@ impl NodeConfig {
             shim_command: itself("shim"),
             exec_command: itself("exec-shim"),
             cgroup_root: None,
+            image_pull_behavior: ImagePullBehavior::default(),
+            registries_file: None,
+            image_pull_pause_min: PULL_PAUSE_MIN,
             uplink_range: UPLINK_RANGE_DEFAULT,
         }
     }

@@ -8,14 +8,14 @@ use gantry_link::TaskName;
 use gantry_network::Vpcs;
 use gantry_runtime::{ExitWatch, StopSignal};
 use gantry_types::ContainerName;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
 use super::blocking;
 use super::clean::clean;
 use super::exits;
 use super::gate::Gate;
-use super::image::Prepared;
+use super::image::{Found, Prepared};
 use super::layout::{Layout, container_id};
 use super::limits::{HEALTH_CHECKS_AT_ONCE, IMAGES_AT_ONCE, LAST_LINES, STARTS_AT_ONCE};
 use super::record;
@@ -32,6 +32,8 @@ pub(super) struct TaskWork {
     /// In the order of the task's containers.
     pub(super) prepared: Vec<Option<Box<Prepared>>>,
     pub(super) stop_signals: Vec<StopSignal>,
+    /// True as soon as its images are of no use any more.
+    pub(super) is_stopping: watch::Sender<bool>,
 }
 
 /// What came back.
@@ -111,9 +113,9 @@ impl Dispatcher {
             }
             Effect::PrepareImage { container, .. } => {
                 let (Some(index), turn) = (index(&container), self.images.clone()) else { return };
+                let stop = work.is_stopping.subscribe();
                 tokio::spawn(async move {
-                    let _turn = turn.acquire_owned().await;
-                    let result = blocking(move || machine.prepare_image(&spec, index)).await;
+                    let result = prepare_image(machine, spec, index, turn, stop).await;
                     let _ =
                         happened.send(Happened::Prepared { task, index, result: result.map(Box::new) }).await;
                 });
@@ -234,7 +236,26 @@ impl TaskWork {
             gate: Gate::default(),
             prepared: vec![None; count],
             stop_signals: vec![StopSignal::TERM; count],
+            is_stopping: watch::Sender::new(false),
         }
+    }
+}
+
+/// What is here waits for nobody's pull: only unpacking is limited.
+async fn prepare_image(
+    machine: Arc<Machine>,
+    spec: Arc<TaskSpec>,
+    index: usize,
+    turn: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+) -> Result<Prepared, String> {
+    let (source, holder) = (machine.image_source.clone(), container_id(&spec.task, index));
+    let turn = turn.acquire_owned().await;
+    let found = blocking(move || machine.find_image(&spec, index)).await?;
+    drop(turn);
+    match found {
+        Found::Ready(prepared) => Ok(prepared),
+        Found::Elsewhere { reference, instead } => source.fetch(reference, instead, holder, stop).await,
     }
 }
 

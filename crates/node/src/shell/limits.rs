@@ -20,6 +20,12 @@ pub(super) const HEALTH_CHECKS_AT_ONCE: usize = 48;
 pub(super) const STARTS_AT_ONCE: usize = 16;
 /// Unpacking is bound by processor and disk.
 pub(super) const IMAGES_AT_ONCE: usize = 8;
+/// The ECS agent's schedule of a pull.
+pub(super) const PULL_ATTEMPTS_MAX: u32 = 5;
+pub(super) const PULL_PAUSE_MIN: Duration = Duration::from_millis(1100);
+pub(super) const PULL_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often the log tells how far a long pull is.
+pub(super) const PULL_TELL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Output of a container on disk that was not shipped; the oldest sixteenth goes first.
 pub(super) const OUTPUT_BYTES_MAX: u64 = 64 << 20;

@@ -21,6 +21,7 @@ mod layout;
 mod limits;
 mod link;
 mod machine;
+mod pull;
 mod record;
 mod restore;
 mod translate;
@@ -30,7 +31,7 @@ mod work;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use gantry_images::Store;
+use gantry_images::{PullSettings, Puller, Store};
 use gantry_link::{Hello, PROTOCOL, Role};
 use gantry_network::Vpcs;
 use gantry_runtime::Runtime;
@@ -41,6 +42,8 @@ use agent::Agent;
 pub use clean::remove_all;
 pub use config::{NoSocketStore, NodeConfig, NodeError, SocketStore};
 use dispatch::Dispatcher;
+use image::ImageSource;
+pub use pull::ImagePullBehavior;
 use tokio::sync::mpsc;
 use vpc::Networks;
 use work::Machine;
@@ -82,10 +85,12 @@ async fn serve(
         Some(id) => id.clone(),
         None => NodeId::from(record::node_id(&layout).map_err(NodeError::io("keep the node's id"))?),
     };
+    let images = Store::open(&config.images_dir)?;
     let machine = Arc::new(Machine {
         runtime: Runtime::new(config.runtime())
             .map_err(NodeError::io("reach the machine's control groups"))?,
-        images: Store::open(&config.images_dir)?,
+        image_source: image_source(&config, &images),
+        images,
         namespaces: config.run_dir.join("netns"),
         told: Mutex::new(BTreeSet::new()),
         layout: layout.clone(),
@@ -107,6 +112,17 @@ async fn serve(
     ready();
     agent.run(link::spawn(config.control_socket, hello), stop).await;
     Ok(())
+}
+
+fn image_source(config: &NodeConfig, images: &Store) -> ImageSource {
+    let settings =
+        PullSettings { registries_file: config.registries_file.clone(), ..PullSettings::default() };
+    ImageSource {
+        store: images.clone(),
+        puller: Puller::new(images.clone(), settings),
+        behavior: config.image_pull_behavior,
+        pause_min: config.image_pull_pause_min,
+    }
 }
 
 /// Runs what blocks on a thread of its own.

@@ -15,7 +15,7 @@ use gantry_runtime::{
 use gantry_types::TaskId;
 
 use super::container::{Place, container_spec, hostname, hosts_file, resolv_conf};
-use super::image::{Prepared, stop_signal};
+use super::image::{Found, ImageSource, Prepared, stop_signal};
 use super::layout::{Layout, container_id};
 use super::limits::{HEALTH_OUTPUT_BYTES_MAX, KILL_ATTEMPTS, KILL_PAUSE};
 use super::record::make_directory;
@@ -28,6 +28,7 @@ pub(super) struct Machine {
     pub(super) layout: Layout,
     pub(super) runtime: Runtime,
     pub(super) images: Store,
+    pub(super) image_source: ImageSource,
     /// Where the namespaces of tasks are mounted.
     pub(super) namespaces: PathBuf,
     /// What this machine cannot enforce is said once.
@@ -60,9 +61,8 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn prepare_image(&self, spec: &TaskSpec, index: usize) -> Result<Prepared, String> {
-        let image = &spec.containers[index].image;
-        super::image::prepare(&self.images, image, &container_id(&spec.task, index))
+    pub(super) fn find_image(&self, spec: &TaskSpec, index: usize) -> Result<Found, String> {
+        self.image_source.find(&spec.containers[index].image, &container_id(&spec.task, index))
     }
 
     /// Runs a container's program. The error is a sentence for the user.
