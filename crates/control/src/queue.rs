@@ -14,6 +14,8 @@ use crate::limits::{CONFLICTS_AT_ONCE, RETRY_MAX, RETRY_MIN};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     Node(NodeId),
+    /// A cluster's container instances.
+    Cluster(Key),
     /// A service with all its tasks.
     Service(Key),
     /// A task without a service.

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use gantry_domain::View;
-use gantry_domain::assignment::{InterfaceSpec, TaskSpec};
+use gantry_domain::assignment::{InstanceSpec, InterfaceSpec, TaskSpec};
+use gantry_domain::container_instance::{ContainerInstance, InstanceInterface};
 use gantry_domain::task::{Attachment, Task};
 use gantry_domain::task_definition::{ContainerDefinition, TaskDefinition};
 use gantry_link::TaskName;
@@ -30,27 +31,42 @@ pub(crate) fn task_spec(view: &View, task: &Task) -> Option<TaskSpec> {
         launch_type: task.launch_type,
         availability_zone: task.availability_zone.clone(),
         network_mode: definition.network_mode,
-        interface: task.attachment.as_ref().and_then(|attachment| interface_spec(view, task, attachment)),
+        interface: task.attachment.as_ref().and_then(|attachment| task_interface(view, task, attachment)),
+        instance: view.instance_of(task).and_then(|instance| instance_spec(view, &instance)),
         // A task without amounts of its own has only its containers' limits.
         cpu: (definition.cpu.is_some() || overridden("cpu")).then_some(task.cpu),
         memory: (definition.memory.is_some() || overridden("memory")).then_some(task.memory),
-        containers: containers(definition, overrides),
+        containers: containers(definition, task, overrides),
         volumes: definition.volumes.clone(),
     })
 }
 
-fn interface_spec(view: &View, task: &Task, attachment: &Attachment) -> Option<InterfaceSpec> {
-    let subnet = view.subnet(&task.region, &attachment.subnet)?;
-    let vpc = view.vpc(&task.region, &attachment.vpc)?;
+fn task_interface(view: &View, task: &Task, attachment: &Attachment) -> Option<InterfaceSpec> {
+    let Attachment { interface, vpc, subnet, address, mac, security_groups, id: _ } = attachment.clone();
+    let interface = InstanceInterface { interface, vpc, subnet, address, mac, security_groups };
+    interface_spec(view, &task.region, &interface)
+}
+
+fn instance_spec(view: &View, instance: &ContainerInstance) -> Option<InstanceSpec> {
+    Some(InstanceSpec {
+        arn: instance.arn.clone(),
+        instance: instance.instance.clone(),
+        interface: interface_spec(view, &instance.region, &instance.interface)?,
+    })
+}
+
+fn interface_spec(view: &View, region: &Region, interface: &InstanceInterface) -> Option<InterfaceSpec> {
+    let subnet = view.subnet(region, &interface.subnet)?;
+    let vpc = view.vpc(region, &interface.vpc)?;
     Some(InterfaceSpec {
-        interface: attachment.interface.clone(),
-        vpc: attachment.vpc.clone(),
-        subnet: attachment.subnet.clone(),
+        interface: interface.interface.clone(),
+        vpc: interface.vpc.clone(),
+        subnet: interface.subnet.clone(),
         subnet_cidr: subnet.cidr,
-        address: attachment.address,
-        mac: attachment.mac.clone(),
+        address: interface.address,
+        mac: interface.mac.clone(),
         dns_address: vpc.dns_address(),
-        private_dns_name: private_dns_name(&task.region, attachment.address),
+        private_dns_name: private_dns_name(region, interface.address),
     })
 }
 
@@ -63,8 +79,20 @@ fn private_dns_name(region: &Region, address: Ipv4Addr) -> String {
     }
 }
 
-fn containers(definition: &TaskDefinition, overrides: Option<&Value>) -> Vec<ContainerDefinition> {
+fn containers(
+    definition: &TaskDefinition,
+    task: &Task,
+    overrides: Option<&Value>,
+) -> Vec<ContainerDefinition> {
     let mut containers = definition.containers.clone();
+    for container in &mut containers {
+        let placed = task.containers.iter().find(|each| each.name == container.name);
+        let bindings = placed.map(|each| &each.network_bindings[..]).unwrap_or_default();
+        // Placement bound them in the order of the mappings.
+        for (mapping, binding) in container.port_mappings.iter_mut().zip(bindings) {
+            mapping.host_port = binding.host_port;
+        }
+    }
     let list =
         overrides.and_then(|all| all.get("containerOverrides")).map(Value::as_list).unwrap_or_default();
     for each in list {

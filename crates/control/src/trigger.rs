@@ -1,9 +1,11 @@
 //! What a changed record may ask for. A trigger that is missing here costs time, until the next full pass, and nothing else.
 
+use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::elb::{Listener, LoadBalancer, Target, TargetGroup};
 use gantry_domain::node::Node;
-use gantry_domain::service::Service;
+use gantry_domain::service::{Cluster, Service};
 use gantry_domain::task::Task;
+use gantry_domain::task_definition::LaunchType;
 use gantry_domain::{Key, Kind, Stored, View};
 use gantry_types::{Arn, RegistrationId};
 
@@ -27,6 +29,9 @@ impl Core {
                 self.queue.mark(Unit::Service(key.clone()));
                 match view.get::<Service>(key) {
                     Some(service) => {
+                        if service.primary().is_some_and(|primary| primary.launch_type == LaunchType::Ec2) {
+                            self.queue.mark(Unit::Cluster(Key::cluster(&service.region, &service.cluster)));
+                        }
                         for each in &service.load_balancers {
                             self.balancers.touch_group(each.target_group.clone());
                         }
@@ -41,6 +46,15 @@ impl Core {
                 // Whether a node is lost or to be emptied concerns all that runs on it.
                 if let Some(node) = view.get::<Node>(key) {
                     self.mark_tasks_of(view, &node.id);
+                }
+                self.mark_clusters(view);
+            }
+            Kind::Cluster => self.queue.mark(Unit::Cluster(key.clone())),
+            Kind::ContainerInstance => {
+                self.place_is_free();
+                if let Some(instance) = view.get::<ContainerInstance>(key) {
+                    self.mark_tasks_of(view, &instance.node);
+                    self.queue.mark(Unit::Cluster(Key::cluster(&instance.region, &instance.cluster)));
                 }
             }
             Kind::Target => self.target_changed(view, key),
@@ -75,7 +89,7 @@ impl Core {
                 self.vpcs_dirty = true;
                 self.place_is_free();
             }
-            Kind::Cluster | Kind::TaskDefinition | Kind::Family | Kind::ServiceEvent | Kind::Object => {}
+            Kind::TaskDefinition | Kind::Family | Kind::ServiceEvent | Kind::Object => {}
         }
     }
 
@@ -86,6 +100,10 @@ impl Core {
         self.nodes.touch(key);
         if let Some(task) = task {
             self.queue.mark(unit_of_task(view, &task));
+            // Who asks for an instance, or was the last on one.
+            if task.launch_type == LaunchType::Ec2 && (task.node.is_none() || task.is_stopped()) {
+                self.queue.mark(Unit::Cluster(Key::cluster(&task.region, &task.cluster)));
+            }
         }
         if task.is_none_or(|task| task.is_stopped()) {
             self.place_is_free();
@@ -119,11 +137,18 @@ impl Core {
         }
     }
 
+    fn mark_clusters(&mut self, view: &View) {
+        for cluster in view.scan::<Cluster>("") {
+            self.queue.mark(Unit::Cluster(cluster.key()));
+        }
+    }
+
     /// Everything is decided and compared anew.
     pub(crate) fn mark_everything(&mut self, view: &View) {
         for node in view.scan::<Node>("") {
             self.queue.mark(Unit::Node(node.id.clone()));
         }
+        self.mark_clusters(view);
         for service in view.scan::<Service>("") {
             self.queue.mark(Unit::Service(service.key()));
         }

@@ -8,16 +8,21 @@ use gantry_domain::elb::LoadBalancer;
 use gantry_domain::network::{InterfaceOwner, NetworkInterface, SecurityGroup, Vpc};
 use gantry_types::VpcId;
 
-/// Every VPC that a task or a load balancer has an address in.
+/// Every VPC that a task, an instance or a load balancer has an address in.
 pub(crate) fn vpc_specs(view: &View) -> BTreeMap<VpcId, VpcSpec> {
     let mut specs: BTreeMap<VpcId, VpcSpec> = BTreeMap::new();
     for interface in view.scan::<NetworkInterface>("") {
-        let InterfaceOwner::Task(_) = interface.owner else { continue };
+        let is_instance = match interface.owner {
+            InterfaceOwner::Task(_) => false,
+            InterfaceOwner::Instance(_) => true,
+            InterfaceOwner::LoadBalancer(_) | InterfaceOwner::User => continue,
+        };
         if let Some(spec) = spec_of(view, &mut specs, &interface.region, &interface.vpc) {
             spec.members.push(MemberSpec {
                 address: interface.address,
                 interface: Some(interface.id.clone()),
                 groups: interface.security_groups.clone(),
+                is_instance,
             });
         }
     }
@@ -28,6 +33,7 @@ pub(crate) fn vpc_specs(view: &View) -> BTreeMap<VpcId, VpcSpec> {
             address: *address,
             interface: None,
             groups: balancer.security_groups.clone(),
+            is_instance: false,
         }));
         spec.local_addresses.extend(&addresses);
         spec.names.insert(balancer.dns_name.to_ascii_lowercase(), addresses);

@@ -4,7 +4,7 @@ use gantry_domain::Versioned;
 use gantry_domain::elb::{Target, TargetHealthState};
 use gantry_domain::task::{DesiredStatus, HealthStatus, Task, TaskStatus};
 use gantry_domain::task_definition::TaskDefinition;
-use gantry_types::{Arn, TaskId, Timestamp};
+use gantry_types::{Arn, InstanceId, TaskId, Timestamp};
 
 use crate::note::Note;
 use crate::{ServiceView, TaskView};
@@ -28,15 +28,16 @@ pub enum Condition {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unhealth {
     Container,
-    Target { target_group: Arn, port: u16, reason: String },
+    Target { instance: Option<InstanceId>, target_group: Arn, port: u16, reason: String },
 }
 
 impl Unhealth {
     pub(crate) fn note(&self, task: TaskId) -> Note {
         match self {
             Self::Container => Note::ContainerUnhealthy(task),
-            Self::Target { target_group, port, reason } => Note::TargetUnhealthy {
+            Self::Target { instance, target_group, port, reason } => Note::TargetUnhealthy {
                 task,
+                instance: instance.clone(),
                 port: *port,
                 target_group: target_group.clone(),
                 reason: reason.clone(),
@@ -109,6 +110,7 @@ fn checks(view: &ServiceView<'_>, each: &TaskView<'_>) -> Checks {
     let failing = each.targets.iter().find(|target| target.health.state == TargetHealthState::Unhealthy);
     if let Some(target) = failing {
         return Checks::Failed(Unhealth::Target {
+            instance: instance_of_target(each),
             target_group: target.target_group.clone(),
             port: target.port,
             reason: target.health.description.clone().unwrap_or_else(|| "Health checks failed".to_owned()),
@@ -136,6 +138,12 @@ fn passes(state: TargetHealthState) -> bool {
     }
 }
 
+/// The instance that the task's targets are, where they are not the task's own address.
+fn instance_of_target(each: &TaskView<'_>) -> Option<InstanceId> {
+    let instance = each.instance.filter(|_| each.task.attachment.is_none())?;
+    Some(instance.instance.clone())
+}
+
 /// Only essential containers decide about their task's health.
 fn has_health_check(view: &ServiceView<'_>, task: &Task) -> bool {
     let definition = view.definitions.get(&task.task_definition);
@@ -150,6 +158,7 @@ fn has_health_check(view: &ServiceView<'_>, task: &Task) -> bool {
 pub(crate) fn unused_target(each: &TaskView<'_>) -> Option<Unhealth> {
     let unused = |target: &&Versioned<'_, Target>| target.health.state == TargetHealthState::Unused;
     each.targets.iter().find(unused).map(|target| Unhealth::Target {
+        instance: instance_of_target(each),
         target_group: target.target_group.clone(),
         port: target.port,
         reason: target.health.description.clone().unwrap_or_else(|| "Target is not in use".to_owned()),

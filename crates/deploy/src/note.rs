@@ -1,6 +1,6 @@
 //! What a plan says about itself: the service's events in AWS's wording, and what only `why` shows.
 
-use gantry_types::{Arn, DeploymentId, ServiceName, TaskId, Timestamp};
+use gantry_types::{Arn, DeploymentId, InstanceId, ServiceName, TaskId, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
@@ -29,6 +29,8 @@ pub enum Note {
     ContainerUnhealthy(TaskId),
     TargetUnhealthy {
         task: TaskId,
+        /// The instance that is the target, unless the task has an address of its own.
+        instance: Option<InstanceId>,
         port: u16,
         target_group: Arn,
         reason: String,
@@ -82,9 +84,15 @@ impl Note {
             Self::RollingBack(id) => format!("{name} rolling back to deployment {id}."),
             Self::SteadyState => format!("{name} has reached a steady state."),
             Self::ContainerUnhealthy(task) => format!("{name} (task {task}) failed container health checks."),
-            Self::TargetUnhealthy { task, port, target_group, reason } => format!(
-                "{name} (task {task}) (port {port}) is unhealthy in (target-group {target_group}) due to (reason {reason})"
-            ),
+            Self::TargetUnhealthy { task, instance, port, target_group, reason } => {
+                let target = match instance {
+                    Some(instance) => format!("(instance {instance})"),
+                    None => format!("(task {task})"),
+                };
+                format!(
+                    "{name} {target} (port {port}) is unhealthy in (target-group {target_group}) due to (reason {reason})"
+                )
+            }
             Self::CannotPlace(reason) => format!(
                 "{name} was unable to place a task because no container instance met all of its requirements. {reason} \
                  For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."

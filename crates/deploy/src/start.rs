@@ -44,6 +44,7 @@ pub(crate) fn new_task(
         exit_code: None,
         reason: None,
         health: HealthStatus::Unknown,
+        network_bindings: Vec::new(),
     };
     let containers = definition.containers.iter().map(|each| container(&each.name, &each.image)).collect();
     Task {
@@ -63,8 +64,10 @@ pub(crate) fn new_task(
             network: deployment.network.clone(),
             constraints: service.placement_constraints.clone(),
             strategy: service.placement_strategy.clone(),
+            instance: None,
         },
         node: None,
+        container_instance: None,
         availability_zone: AvailabilityZone::default(),
         attachment: None,
         desired_status: DesiredStatus::Running,

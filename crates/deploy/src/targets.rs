@@ -1,10 +1,12 @@
 //! Keeping the tasks' registrations in step with the tasks.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use gantry_domain::elb::{Target, TargetHealth, TargetHealthReason, TargetHealthState};
 use gantry_domain::service::ServiceLoadBalancer;
-use gantry_domain::task::{Registration, TaskStatus};
+use gantry_domain::task::{Attachment, NetworkBinding, Registration, TaskStatus};
+use gantry_domain::task_definition::TransportProtocol;
 use gantry_domain::{Change, Stored};
 use gantry_types::{Arn, DeploymentId, Ids, RegistrationId};
 
@@ -84,11 +86,11 @@ pub(crate) fn register(work: &mut Work<'_, '_>, ids: &mut Ids) {
         if !work.is_current(index) && !work.task(index).registrations.is_empty() {
             continue;
         }
-        let Some(attachment) = work.task(index).attachment.clone() else { continue };
         for wanted in work.view.service.value().load_balancers.iter() {
+            let Some(reached) = reached(work, index, wanted) else { continue };
             let group = &wanted.target_group;
             let exists = work.view.target_groups.contains_key(group);
-            if !exists || is_registered(work, index, wanted) || !work.has_room(2) {
+            if !exists || is_registered(work, index, wanted, reached.port) || !work.has_room(2) {
                 continue;
             }
             let (registration, now) = (RegistrationId::new(ids.hex(32)), work.now);
@@ -96,9 +98,9 @@ pub(crate) fn register(work: &mut Work<'_, '_>, ids: &mut Ids) {
             let target = Target {
                 target_group: group.clone(),
                 registration: registration.clone(),
-                target_id: attachment.address.to_string(),
-                address: attachment.address,
-                port: wanted.container_port,
+                target_id: reached.id,
+                address: reached.address,
+                port: reached.port,
                 availability_zone: Some(task.availability_zone.clone()),
                 task: Some(task.id.clone()),
                 registered_at: now,
@@ -114,13 +116,36 @@ pub(crate) fn register(work: &mut Work<'_, '_>, ids: &mut Ids) {
     }
 }
 
+/// Where a load balancer finds a task's container.
+struct Reached {
+    id: String,
+    address: Ipv4Addr,
+    port: u16,
+}
+
+/// A task with an interface of its own is reached there, any other on its instance, where placement bound the port.
+fn reached(work: &Work<'_, '_>, index: usize, wanted: &ServiceLoadBalancer) -> Option<Reached> {
+    let task = work.task(index);
+    if let Some(Attachment { address, .. }) = task.attachment {
+        return Some(Reached { id: address.to_string(), address, port: wanted.container_port });
+    }
+    let instance = work.view.tasks[index].instance?.value();
+    let container = task.containers.iter().find(|container| container.name == wanted.container_name)?;
+    let leads = |binding: &&NetworkBinding| {
+        binding.container_port == wanted.container_port && binding.protocol == TransportProtocol::Tcp
+    };
+    let binding = container.network_bindings.iter().find(leads)?;
+    let (id, address) = (instance.instance.to_string(), instance.interface.address);
+    Some(Reached { id, address, port: binding.host_port })
+}
+
 /// A registration whose target is gone counts: somebody deregistered it, and that is not undone behind their back.
-fn is_registered(work: &Work<'_, '_>, index: usize, wanted: &ServiceLoadBalancer) -> bool {
+fn is_registered(work: &Work<'_, '_>, index: usize, wanted: &ServiceLoadBalancer, port: u16) -> bool {
     work.task(index).registrations.iter().filter(|each| each.target_group == wanted.target_group).any(
         |each| {
             let targets = &work.view.tasks[index].targets;
             let target = targets.iter().find(|target| target.registration == each.registration);
-            target.is_none_or(|target| target.port == wanted.container_port)
+            target.is_none_or(|target| target.port == port)
         },
     )
 }

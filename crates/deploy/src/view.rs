@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gantry_domain::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use gantry_domain::elb::{Target, TargetGroup};
 use gantry_domain::node::{Node, NodeState};
 use gantry_domain::service::Service;
@@ -31,7 +32,9 @@ pub struct TaskView<'a> {
     pub task: Versioned<'a, Task>,
     /// The task's registrations that still exist.
     pub targets: Vec<Versioned<'a, Target>>,
-    /// The task's node is to be emptied.
+    /// Where an EC2 task was placed, if that is still registered.
+    pub instance: Option<Versioned<'a, ContainerInstance>>,
+    /// The task's node or container instance is to be emptied.
     pub node_draining: bool,
 }
 
@@ -73,8 +76,10 @@ impl<'a> TaskView<'a> {
             .filter_map(|each| batch.read(view, &Key::target(&each.target_group, &each.registration)))
             .collect();
         let node: Option<Versioned<'_, Node>> = task.node.as_ref().and_then(|id| view.node(id));
-        let node_draining = node.is_some_and(|node| node.state == NodeState::Draining);
-        Self { task, targets, node_draining }
+        let instance = view.instance_of(task.value());
+        let node_draining = node.is_some_and(|node| node.state == NodeState::Draining)
+            || instance.is_some_and(|instance| instance.status == ContainerInstanceStatus::Draining);
+        Self { task, targets, instance, node_draining }
     }
 }
 

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use gantry_types::{
-    Arn, AvailabilityZone, ClusterName, ContainerName, CpuUnits, MemoryMib, NetworkInterfaceId, Region,
-    SecurityGroupId, ServiceName, SubnetId, TaskId, Timestamp, VpcId,
+    Arn, AvailabilityZone, ClusterName, ContainerName, CpuUnits, InstanceId, MemoryMib, NetworkInterfaceId,
+    Region, SecurityGroupId, ServiceName, SubnetId, TaskId, Timestamp, VpcId,
 };
 
 use crate::network::{Cidr, SecurityRule};
@@ -30,11 +30,25 @@ pub struct TaskSpec {
     pub network_mode: NetworkMode,
     /// Present in `awsvpc` mode.
     pub interface: Option<InterfaceSpec>,
+    /// The container instance that the task was placed on; present in every task of the launch type EC2.
+    #[serde(default)]
+    pub instance: Option<InstanceSpec>,
     /// The task's own limits; `None` leaves only the containers' own.
     pub cpu: Option<CpuUnits>,
     pub memory: Option<MemoryMib>,
+    /// In `bridge` and `host` mode the host ports of their mappings are those that placement chose.
     pub containers: Vec<ContainerDefinition>,
     pub volumes: Vec<Volume>,
+}
+
+/// A container instance, as its tasks see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InstanceSpec {
+    /// The container instance's.
+    pub arn: Arn,
+    pub instance: InstanceId,
+    /// Shared by all tasks of the instance that are not in `awsvpc` mode.
+    pub interface: InterfaceSpec,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -77,6 +91,9 @@ pub struct MemberSpec {
     /// `None` for an address on the VPC's loopback.
     pub interface: Option<NetworkInterfaceId>,
     pub groups: Vec<SecurityGroupId>,
+    /// The interface is an instance's: it outlives the tasks that use it.
+    #[serde(default)]
+    pub is_instance: bool,
 }
 
 /// Where a task is in its life on the node.
@@ -135,6 +152,14 @@ pub struct StopOrder {
 }
 
 impl TaskSpec {
+    /// The interface through which the task is in its VPC: its own, or its instance's. Without network there is none.
+    pub fn uplink(&self) -> Option<&InterfaceSpec> {
+        match self.network_mode {
+            NetworkMode::Awsvpc => self.interface.as_ref(),
+            NetworkMode::Bridge | NetworkMode::Host => self.instance.as_ref().map(|each| &each.interface),
+            NetworkMode::None => None,
+        }
+    }
     /// The default between the stop signal and SIGKILL.
     pub const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use gantry_types::{
-    Arn, ClusterName, DeploymentId, Family, NetworkInterfaceId, NodeId, Region, RegistrationId,
-    SecurityGroupId, ServiceName, SubnetId, TaskId, VpcId,
+    Arn, ClusterName, ContainerInstanceId, DeploymentId, Family, NetworkInterfaceId, NodeId, Region,
+    RegistrationId, SecurityGroupId, ServiceName, SubnetId, TaskId, VpcId,
 };
 
 /// What a record is. Its text is the first part of the key in the store.
@@ -17,6 +17,7 @@ pub enum Kind {
     ServiceEvent,
     Task,
     Node,
+    ContainerInstance,
     LoadBalancer,
     Listener,
     Rule,
@@ -39,6 +40,7 @@ impl Kind {
         Self::ServiceEvent,
         Self::Task,
         Self::Node,
+        Self::ContainerInstance,
         Self::LoadBalancer,
         Self::Listener,
         Self::Rule,
@@ -60,6 +62,7 @@ impl Kind {
             Self::ServiceEvent => "service-event",
             Self::Task => "task",
             Self::Node => "node",
+            Self::ContainerInstance => "container-instance",
             Self::LoadBalancer => "load-balancer",
             Self::Listener => "listener",
             Self::Rule => "rule",
@@ -112,6 +115,9 @@ impl Key {
     }
     pub fn node(id: &NodeId) -> Self {
         Self::new(Kind::Node, id.to_string())
+    }
+    pub fn container_instance(region: &Region, cluster: &ClusterName, id: &ContainerInstanceId) -> Self {
+        Self::new(Kind::ContainerInstance, format!("{region}/{cluster}/{id}"))
     }
     pub fn load_balancer(arn: &Arn) -> Self {
         Self::new(Kind::LoadBalancer, arn.to_string())

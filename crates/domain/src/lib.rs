@@ -17,6 +17,7 @@ mod record;
 mod view;
 
 pub mod assignment;
+pub mod container_instance;
 pub mod elb;
 pub mod network;
 pub mod node;

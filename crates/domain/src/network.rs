@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use gantry_types::{
-    AvailabilityZone, NetworkInterfaceId, Region, SecurityGroupId, SubnetId, TaskId, Timestamp, Value, VpcId,
+    AvailabilityZone, InstanceId, NetworkInterfaceId, Region, SecurityGroupId, SubnetId, TaskId, Timestamp,
+    Value, VpcId,
 };
 
 /// An IPv4 range: `10.0.0.0/16`. The host bits are zero.
@@ -186,6 +187,7 @@ pub struct NetworkInterface {
 pub enum InterfaceOwner {
     Task(TaskId),
     LoadBalancer(gantry_types::Arn),
+    Instance(InstanceId),
     /// Made by CreateNetworkInterface and attached to nothing of ours.
     User,
 }

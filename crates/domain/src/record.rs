@@ -1,5 +1,6 @@
 //! One enumeration of all records, and the trait by which code names a record by its type.
 
+use crate::container_instance::ContainerInstance;
 use crate::elb::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use crate::node::Node;
@@ -62,6 +63,7 @@ records! {
     ServiceEvent(ServiceEvent): |r| Key::service_event(&r.region, &r.cluster, &r.service, r.sequence);
     Task(Task): |r| Key::task(&r.region, &r.cluster, &r.id);
     Node(Node): |r| Key::node(&r.id);
+    ContainerInstance(ContainerInstance): |r| Key::container_instance(&r.region, &r.cluster, &r.id);
     LoadBalancer(LoadBalancer): |r| Key::load_balancer(&r.arn);
     Listener(Listener): |r| Key::listener(&r.arn);
     Rule(Rule): |r| Key::rule(&r.arn);

@@ -3,13 +3,14 @@
 use std::net::Ipv4Addr;
 
 use gantry_types::{
-    Arn, AvailabilityZone, ClusterName, ContainerName, CpuUnits, DeploymentId, MemoryMib, NetworkInterfaceId,
-    NodeId, Region, RegistrationId, SecurityGroupId, ServiceName, SubnetId, TaskId, Timestamp, Value, VpcId,
+    Arn, AvailabilityZone, ClusterName, ContainerInstanceId, ContainerName, CpuUnits, DeploymentId,
+    MemoryMib, NetworkInterfaceId, NodeId, Region, RegistrationId, SecurityGroupId, ServiceName, SubnetId,
+    TaskId, Timestamp, Value, VpcId,
 };
 
 use crate::aws_enum::aws_enum;
 use crate::service::{AwsvpcConfiguration, PlacementConstraint, PlacementStrategy};
-use crate::task_definition::LaunchType;
+use crate::task_definition::{LaunchType, TransportProtocol};
 
 aws_enum! {
     /// A task's life, in its order.
@@ -62,6 +63,9 @@ pub struct Task {
     pub wish: PlacementWish,
     /// Chosen by placement; a task without a node waits for one.
     pub node: Option<NodeId>,
+    /// Chosen with the node for a task of the launch type EC2.
+    #[serde(default)]
+    pub container_instance: Option<ContainerInstanceId>,
     /// Empty until the task is placed.
     pub availability_zone: AvailabilityZone,
     pub attachment: Option<Attachment>,
@@ -89,6 +93,9 @@ pub struct PlacementWish {
     pub network: Option<AwsvpcConfiguration>,
     pub constraints: Vec<PlacementConstraint>,
     pub strategy: Vec<PlacementStrategy>,
+    /// The one instance that StartTask named.
+    #[serde(default)]
+    pub instance: Option<ContainerInstanceId>,
 }
 
 /// The task's network interface in `awsvpc` mode.
@@ -137,6 +144,17 @@ pub struct Container {
     /// Why it ended, for example `OutOfMemoryError: Container killed due to memory usage`.
     pub reason: Option<String>,
     pub health: HealthStatus,
+    /// The ports of its instance that lead to it, in `bridge` and `host` mode; chosen by placement.
+    #[serde(default)]
+    pub network_bindings: Vec<NetworkBinding>,
+}
+
+/// A port of an instance that leads to a container's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NetworkBinding {
+    pub container_port: u16,
+    pub host_port: u16,
+    pub protocol: TransportProtocol,
 }
 
 aws_enum! {

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
-use gantry_types::{Arn, ClusterName, NodeId, Region, ServiceName, SubnetId, VpcId};
+use gantry_types::{Arn, ClusterName, ContainerInstanceId, NodeId, Region, ServiceName, SubnetId, VpcId};
 
+use crate::container_instance::ContainerInstance;
 use crate::elb::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::network::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use crate::node::Node;
@@ -119,6 +120,25 @@ impl View {
     }
     pub fn node(&self, id: &NodeId) -> Option<Versioned<'_, Node>> {
         self.get(&Key::node(id))
+    }
+    pub fn container_instance(
+        &self,
+        region: &Region,
+        cluster: &ClusterName,
+        id: &ContainerInstanceId,
+    ) -> Option<Versioned<'_, ContainerInstance>> {
+        self.get(&Key::container_instance(region, cluster, id))
+    }
+    /// The instance that an EC2 task was placed on.
+    pub fn instance_of(&self, task: &Task) -> Option<Versioned<'_, ContainerInstance>> {
+        self.container_instance(&task.region, &task.cluster, task.container_instance.as_ref()?)
+    }
+    pub fn instances_of_cluster(
+        &self,
+        region: &Region,
+        cluster: &ClusterName,
+    ) -> impl Iterator<Item = Versioned<'_, ContainerInstance>> + use<'_> {
+        self.scan::<ContainerInstance>(&format!("{region}/{cluster}/"))
     }
     /// By `arn:..:task-definition/FAMILY:REVISION`.
     pub fn task_definition(&self, arn: &Arn) -> Option<Versioned<'_, TaskDefinition>> {

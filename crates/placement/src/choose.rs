@@ -1,25 +1,30 @@
 //! Choosing among the places that would do.
 
+use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::network::Subnet;
-use gantry_domain::node::Node;
 use gantry_domain::service::PlacementStrategy;
 use gantry_domain::task::Task;
 use gantry_domain::task_definition::LaunchType;
-use gantry_types::{AvailabilityZone, Ids};
+use gantry_types::{AvailabilityZone, CpuUnits, Ids, MemoryMib, NodeId};
 
 use crate::Capacity;
-use crate::capacity::Group;
+use crate::capacity::{Group, Host};
 
 /// A place where the task could run.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate<'v> {
-    pub(crate) node: &'v Node,
+    pub(crate) node: &'v NodeId,
+    /// For the launch type EC2.
+    pub(crate) instance: Option<&'v ContainerInstance>,
+    pub(crate) host: Host,
+    pub(crate) cpu: CpuUnits,
+    pub(crate) memory: MemoryMib,
     pub(crate) zone: AvailabilityZone,
     pub(crate) subnet: Option<&'v Subnet>,
 }
 
 /// The best of at least one candidate. Each rule keeps those that it likes best; what is left after the last one is decided by
-/// the node's other tasks and the names.
+/// the host's other tasks and the names.
 pub(crate) fn choose<'v>(
     task: &Task,
     capacity: &Capacity,
@@ -38,9 +43,9 @@ pub(crate) fn choose<'v>(
         }
         keep_least(&mut left, |candidate| weight(strategy, candidate, capacity, group));
     }
-    keep_least(&mut left, |candidate| u64::from(capacity.on_node(group, &candidate.node.id)));
-    keep_least(&mut left, |candidate| u64::from(capacity.load(&candidate.node.id).tasks));
-    let first = left.into_iter().min_by(|a, b| (&a.zone, &a.node.id).cmp(&(&b.zone, &b.node.id)));
+    keep_least(&mut left, |candidate| u64::from(capacity.on_host(group, &candidate.host)));
+    keep_least(&mut left, |candidate| u64::from(capacity.host_load(&candidate.host).tasks));
+    let first = left.into_iter().min_by(|a, b| (&a.zone, &a.host).cmp(&(&b.zone, &b.host)));
     first.expect("the caller gives at least one candidate, and every rule keeps one")
 }
 
@@ -51,16 +56,16 @@ fn weight(
     capacity: &Capacity,
     group: &Group,
 ) -> u64 {
-    let node = candidate.node;
+    let load = capacity.host_load(&candidate.host);
     match strategy {
         PlacementStrategy::Spread(field) if field.ends_with("availability-zone") => {
             u64::from(capacity.in_zone(group, &candidate.zone))
         }
-        PlacementStrategy::Spread(_) => u64::from(capacity.on_node(group, &node.id)),
+        PlacementStrategy::Spread(_) => u64::from(capacity.on_host(group, &candidate.host)),
         PlacementStrategy::Binpack(field) if field.eq_ignore_ascii_case("cpu") => {
-            u64::from((node.cpu - capacity.load(&node.id).cpu).0)
+            u64::from((candidate.cpu - load.cpu).0)
         }
-        PlacementStrategy::Binpack(_) => u64::from((node.memory - capacity.load(&node.id).memory).0),
+        PlacementStrategy::Binpack(_) => u64::from((candidate.memory - load.memory).0),
         PlacementStrategy::Random => 0,
     }
 }

@@ -5,11 +5,13 @@
 
 use std::cmp::Ordering;
 
+use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::node::{Node, NodeState};
 use gantry_types::Timestamp;
 use regex::Regex;
 
 use crate::Capacity;
+use crate::capacity::Host;
 
 /// AWS's own limit on an expression's length.
 const LENGTH_MAX: usize = 2000;
@@ -77,20 +79,25 @@ impl Expression {
         }
     }
 
-    /// Whether a node satisfies the query.
-    pub fn holds(&self, node: &Node, capacity: &Capacity) -> bool {
-        holds(&self.0, node, capacity)
+    /// Whether an instance on a machine satisfies the query.
+    pub fn holds(&self, instance: &ContainerInstance, node: Option<&Node>, capacity: &Capacity) -> bool {
+        holds(&self.0, &Asked { instance, node, capacity })
     }
 }
 
-fn holds(expression: &Query, node: &Node, capacity: &Capacity) -> bool {
+/// Whom a query is asked about.
+struct Asked<'a> {
+    instance: &'a ContainerInstance,
+    node: Option<&'a Node>,
+    capacity: &'a Capacity,
+}
+
+fn holds(expression: &Query, asked: &Asked<'_>) -> bool {
     match expression {
-        Query::Or(each) => each.iter().any(|each| holds(each, node, capacity)),
-        Query::And(each) => each.iter().all(|each| holds(each, node, capacity)),
-        Query::Not(inner) => !holds(inner, node, capacity),
-        Query::Test(subject, test) => {
-            values(subject, node, capacity).iter().any(|value| passes(subject, test, value))
-        }
+        Query::Or(each) => each.iter().any(|each| holds(each, asked)),
+        Query::And(each) => each.iter().all(|each| holds(each, asked)),
+        Query::Not(inner) => !holds(inner, asked),
+        Query::Test(subject, test) => values(subject, asked).iter().any(|value| passes(subject, test, value)),
     }
 }
 
@@ -122,34 +129,23 @@ fn time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")))
 }
 
-/// What a subject is on this node; nothing if it does not exist there.
-fn values(subject: &Subject, node: &Node, capacity: &Capacity) -> Vec<String> {
+/// What a subject is on this instance; nothing if it does not exist there.
+fn values(subject: &Subject, Asked { instance, node, capacity }: &Asked<'_>) -> Vec<String> {
     match subject {
-        Subject::AgentConnected => vec![(node.state == NodeState::Active).to_string()],
-        Subject::AgentVersion => vec![node.version.clone()],
-        Subject::InstanceId => vec![node.id.to_string()],
-        Subject::RegisteredAt => {
-            let at = node.document.get("registeredAt");
-            vec![match at {
-                Some(gantry_types::Value::Timestamp(at)) => at.iso8601(),
-                _ => node.since.iso8601(),
-            }]
+        Subject::AgentConnected => {
+            vec![node.is_some_and(|node| node.state == NodeState::Active).to_string()]
         }
-        Subject::RunningTasks => vec![capacity.load(&node.id).tasks.to_string()],
-        Subject::TaskGroup => capacity.groups_on(&node.id).map(str::to_owned).collect(),
-        Subject::Attribute(name) if name == "ecs.availability-zone" => {
-            node.availability_zones.iter().map(|zone| zone.to_string()).collect()
+        Subject::AgentVersion => node.iter().map(|node| node.version.clone()).collect(),
+        Subject::InstanceId => vec![instance.instance.to_string()],
+        Subject::RegisteredAt => vec![instance.registered_at.iso8601()],
+        Subject::RunningTasks => vec![capacity.instance_load(&instance.id).tasks.to_string()],
+        Subject::TaskGroup => {
+            capacity.groups_on(&Host::Instance(instance.id.clone())).map(str::to_owned).collect()
         }
-        Subject::Attribute(name) => {
-            let attributes = node.document.get("attributes").map(|list| list.as_list()).unwrap_or_default();
-            let named = attributes
-                .iter()
-                .filter(|each| each.get("name").and_then(|n| n.as_str()) == Some(name.as_str()));
-            let value = |each: &gantry_types::Value| {
-                each.get("value").and_then(|v| v.as_str()).unwrap_or("").to_owned()
-            };
-            named.map(value).collect()
-        }
+        Subject::Attribute(name) => match instance.attributes.get(name) {
+            Some(value) => vec![value.clone().unwrap_or_default()],
+            None => vec![],
+        },
     }
 }
 

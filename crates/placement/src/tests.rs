@@ -1,5 +1,8 @@
 use std::collections::BTreeSet;
 
+use gantry_domain::container_instance::{
+    ContainerInstance, ContainerInstanceStatus, InstanceInterface, InstanceOrigin,
+};
 use gantry_domain::network::{Cidr, NetworkInterface, Subnet};
 use gantry_domain::node::{Node, NodeState};
 use gantry_domain::service::{AwsvpcConfiguration, PlacementConstraint, PlacementStrategy};
@@ -9,33 +12,30 @@ use gantry_domain::{Change, Stored, View};
 use gantry_types::{AvailabilityZone, CpuUnits, Ids, MemoryMib, Timestamp, Value, arn};
 use proptest::prelude::*;
 
-use crate::{Addresses, Capacity, Expression, Refusal, Site, place};
+use crate::{Addresses, Capacity, Expression, Ports, Refusal, Site, place};
 
 struct World {
     view: View,
     capacity: Capacity,
     addresses: Addresses,
+    ports: Ports,
     ids: Ids,
     made: u32,
 }
 
 impl World {
-    /// Nodes as `name cpu memory zone,zone`.
+    /// Nodes as `name cpu memory zone,zone`, each with a container instance of its name.
     fn new(nodes: &[&str], subnets: &[(&str, &str, &str)]) -> Self {
         let mut world = Self {
             view: View::default(),
             capacity: Capacity::default(),
             addresses: Addresses::default(),
+            ports: Ports::default(),
             ids: Ids::from_seed(3),
             made: 0,
         };
         for node in nodes {
             let words: Vec<&str> = node.split(' ').collect();
-            let mut attribute = Value::map();
-            attribute.set("name", "stack");
-            attribute.set("value", "prod");
-            let mut document = Value::map();
-            document.set("attributes", vec![attribute]);
             world.commit(vec![Change::create(Node {
                 id: words[0].into(),
                 cpu: CpuUnits(words[1].parse().expect("units")),
@@ -44,8 +44,9 @@ impl World {
                 state: NodeState::Active,
                 since: Timestamp::EPOCH,
                 version: "1.2.10".to_owned(),
-                document,
+                document: Value::map(),
             })]);
+            world.commit(vec![Change::create(instance(&words))]);
         }
         for (id, zone, cidr) in subnets {
             world.commit(vec![Change::create(Subnet {
@@ -92,6 +93,7 @@ impl World {
             memory: MemoryMib(512),
             wish: PlacementWish::default(),
             node: None,
+            container_instance: None,
             availability_zone: AvailabilityZone::default(),
             attachment: None,
             desired_status: DesiredStatus::Running,
@@ -109,7 +111,12 @@ impl World {
     }
 
     fn place(&mut self, mut task: Task) -> Result<Task, Refusal> {
-        let mut site = Site { view: &self.view, capacity: &self.capacity, addresses: &mut self.addresses };
+        let mut site = Site {
+            view: &self.view,
+            capacity: &self.capacity,
+            addresses: &mut self.addresses,
+            ports: &mut self.ports,
+        };
         let changes = place(&mut task, &mut site, Timestamp::EPOCH, &mut self.ids)?;
         self.commit(changes.into_iter().chain([Change::create(task.clone())]).collect());
         assert_eq!(self.capacity, Capacity::scan(&self.view));
@@ -127,6 +134,38 @@ impl World {
             }
         };
         (0..count).map(|_| place(self)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A container instance on the node of the same name, in the node's first zone.
+fn instance(words: &[&str]) -> ContainerInstance {
+    let zone: AvailabilityZone =
+        words.get(3).and_then(|zones| zones.split(',').next()).unwrap_or("ra").into();
+    let attributes = [("stack", "prod"), ("ecs.availability-zone", zone.as_str())];
+    ContainerInstance {
+        region: "r".into(),
+        cluster: "c".into(),
+        id: words[0].into(),
+        arn: arn("ecs", "r", &format!("container-instance/c/{}", words[0])),
+        instance: words[0].into(),
+        node: words[0].into(),
+        origin: InstanceOrigin::Machine,
+        status: ContainerInstanceStatus::Active,
+        cpu: CpuUnits(words[1].parse().expect("units")),
+        memory: MemoryMib(words[2].parse().expect("MiB")),
+        interface: InstanceInterface {
+            interface: "eni-1".into(),
+            vpc: "vpc-1".into(),
+            subnet: "subnet-a".into(),
+            address: [10, 0, 0, 200].into(),
+            mac: String::new(),
+            security_groups: vec![],
+        },
+        attributes: attributes.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into(),
+        availability_zone: zone,
+        registered_at: Timestamp::EPOCH,
+        version: 1,
+        document: Value::map(),
     }
 }
 
@@ -245,6 +284,7 @@ fn an_address_is_used_again_as_late_as_possible() {
 fn queries_are_read_as_aws_reads_them() {
     let world = World::new(&["i-1 1024 1024 ra"], &[]);
     let node = world.view.scan::<Node>("").next().expect("it exists").cloned();
+    let instance = world.view.scan::<ContainerInstance>("").next().expect("it exists").cloned();
     for (query, expected) in [
         ("attribute:stack == prod", "true"),
         ("attribute:stack equals prod and ec2InstanceId in [i-1, i-2]", "true"),
@@ -268,7 +308,7 @@ fn queries_are_read_as_aws_reads_them() {
         ("name == x", "expected a subject but found \"name\""),
     ] {
         let found = match Expression::parse(query) {
-            Ok(expression) => expression.holds(&node, &world.capacity).to_string(),
+            Ok(expression) => expression.holds(&instance, Some(&node), &world.capacity).to_string(),
             Err(error) => error.to_string(),
         };
         assert_eq!(found, expected, "{query}");

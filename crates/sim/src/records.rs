@@ -289,6 +289,7 @@ pub(crate) fn standalone(revision: u32, chance: &mut Chance, now: Timestamp) -> 
         exit_code: None,
         reason: None,
         health: HealthStatus::Unknown,
+        network_bindings: Vec::new(),
     };
     Task {
         region: region(),
@@ -304,6 +305,7 @@ pub(crate) fn standalone(revision: u32, chance: &mut Chance, now: Timestamp) -> 
         memory: MemoryMib(512),
         wish: PlacementWish { network: Some(network(Site::Apart)), ..PlacementWish::default() },
         node: None,
+        container_instance: None,
         availability_zone: AvailabilityZone::default(),
         attachment: None,
         desired_status: DesiredStatus::Running,

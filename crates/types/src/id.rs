@@ -63,6 +63,10 @@ string_ids! {
     Family;
     /// A machine that runs containers.
     NodeId;
+    /// A container instance's id inside its cluster: 32 hexadecimal digits.
+    ContainerInstanceId;
+    /// An EC2 instance's id: `i-` and 17 hexadecimal digits.
+    InstanceId;
     /// One registration of one target: an address that is registered again gets another one.
     RegistrationId;
     /// `vpc-` and 17 hexadecimal digits.

@@ -1,5 +1,6 @@
 //! What each kind of unit decides.
 
+mod cluster;
 mod lifecycle;
 mod load_balancer;
 mod node;
@@ -18,6 +19,7 @@ use crate::queue::Unit;
 pub(crate) fn decide(core: &mut Core, view: &View, unit: &Unit, now: Timestamp, ids: &mut Ids) -> Decided {
     match unit {
         Unit::Node(id) => node::decide(core, view, id, now),
+        Unit::Cluster(key) => cluster::decide(core, view, key, now, ids),
         Unit::Service(key) => service::decide(core, view, key, now, ids),
         Unit::Task(key) => task::decide(core, view, key, now, ids),
         Unit::TargetGroup(arn) => target_group::decide(core, view, arn, now),

@@ -3,7 +3,6 @@
 use gantry_deploy::{Policy, ServiceView, Unplaced, reconcile};
 use gantry_domain::service::Service;
 use gantry_domain::task::{DesiredStatus, Task};
-use gantry_domain::task_definition::LaunchType;
 use gantry_domain::{Key, Stored, Versioned, View};
 use gantry_placement::Refusal;
 use gantry_types::{Ids, Timestamp};
@@ -92,9 +91,9 @@ fn take_over_or_place(
     }
 }
 
-/// FARGATE promises capacity: its tasks wait for a node that is away. Anything else is refused and told.
+/// What is not passing is refused and told.
 fn unplaced(task: &Task, refusal: &Refusal) -> Unplaced {
-    if task.launch_type == LaunchType::Fargate && refusal.is_passing() {
+    if refusal.is_passing(task.launch_type) {
         Unplaced::Waits
     } else {
         Unplaced::Refused(refusal.event_reason())

@@ -1,7 +1,6 @@
 //! A task without a service: it is placed once, runs, and ends.
 
 use gantry_domain::task::{DesiredStatus, StopCode, Task, TaskStatus};
-use gantry_domain::task_definition::LaunchType;
 use gantry_domain::{Key, View};
 use gantry_placement::Refusal;
 use gantry_types::{Ids, Timestamp};
@@ -39,7 +38,7 @@ pub(super) fn decide(core: &mut Core, view: &View, key: &Key, now: Timestamp, id
             decided.batch.extend(changes);
             lifecycle::put(view, &mut decided.batch, placed);
         }
-        Err(refusal) if task.launch_type == LaunchType::Fargate && refusal.is_passing() => {
+        Err(refusal) if refusal.is_passing(task.launch_type) => {
             decided.waits_for_place = true;
         }
         Err(refusal) => lifecycle::put(view, &mut decided.batch, refused(placed, &refusal, now)),

@@ -151,6 +151,7 @@ fn records() -> Vec<Change> {
         memory: MemoryMib(512),
         wish: PlacementWish { network: Some(network), ..PlacementWish::default() },
         node: None,
+        container_instance: None,
         availability_zone: AvailabilityZone::default(),
         attachment: None,
         desired_status: DesiredStatus::Running,

@@ -71,6 +71,7 @@ fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
         availability_zone: "a".into(),
         network_mode: NetworkMode::Awsvpc,
         interface: None,
+        instance: None,
         cpu: None,
         memory: None,
         containers,

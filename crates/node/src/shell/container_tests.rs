@@ -63,6 +63,7 @@ fn task() -> TaskSpec {
             dns_address: [10, 0, 0, 2].into(),
             private_dns_name: "ip-10-0-0-4.ec2.internal".to_owned(),
         }),
+        instance: None,
         cpu: None,
         memory: None,
         containers: vec![],

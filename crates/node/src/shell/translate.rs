@@ -166,11 +166,13 @@ mod tests {
                     address: [10, 0, 0, 9].into(),
                     interface: None,
                     groups: vec!["sg-1".into(), "sg-1".into()],
+                    is_instance: false,
                 },
                 MemberSpec {
                     address: [10, 0, 1, 4].into(),
                     interface: Some("eni-1".into()),
                     groups: vec!["sg-1".into()],
+                    is_instance: false,
                 },
             ],
             names: [("page.elb.localhost".to_owned(), vec![[10, 0, 0, 9].into()])].into(),

@@ -103,6 +103,7 @@ pub(crate) fn task(number: u8, containers: Vec<ContainerDefinition>) -> TaskSpec
             dns_address: [172, 31, 0, 2].into(),
             private_dns_name: format!("ip-172-31-1-{number}.ec2.internal"),
         }),
+        instance: None,
         cpu: Some(CpuUnits(1024)),
         memory: Some(MemoryMib(512)),
         containers,
@@ -157,6 +158,7 @@ pub(crate) fn vpc(tasks: &[u8]) -> VpcSpec {
                 address: address(*number),
                 interface: Some(interface_id(*number).as_str().into()),
                 groups: vec![GROUP.into()],
+                is_instance: false,
             })
             .collect(),
         names: [("page.elb.localhost".to_owned(), vec![[172, 31, 0, 200].into()])].into(),

@@ -167,10 +167,12 @@ pub(super) fn delete(
     let found = find(view, call, &input.network_interface_id)?;
     match found.owner {
         InterfaceOwner::User => Ok(((), vec![Change::delete(found.value().key(), found.revision)])),
-        InterfaceOwner::Task(_) | InterfaceOwner::LoadBalancer(_) => Err(ApiError::sender(
-            "InvalidNetworkInterface.InUse",
-            format!("Network interface '{}' is currently in use.", input.network_interface_id),
-        )),
+        InterfaceOwner::Task(_) | InterfaceOwner::LoadBalancer(_) | InterfaceOwner::Instance(_) => {
+            Err(ApiError::sender(
+                "InvalidNetworkInterface.InUse",
+                format!("Network interface '{}' is currently in use.", input.network_interface_id),
+            ))
+        }
     }
 }
 
@@ -206,7 +208,8 @@ pub(super) fn describe(
             "requester-managed" => Some(vec![shown.requester_managed.unwrap_or(false).to_string()]),
             "interface-type" => one("interface"),
             "attachment.status" => Some(attachment.status.clone().into_iter().collect()),
-            "attachment.instance-id" | "attachment.attachment-id" => Some(vec![]),
+            "attachment.instance-id" => Some(attachment.instance_id.clone().into_iter().collect()),
+            "attachment.attachment-id" => Some(vec![]),
             "attachment.instance-owner-id" => {
                 Some(attachment.instance_owner_id.clone().into_iter().collect())
             }
@@ -240,17 +243,23 @@ fn shown(view: &View, interface: &InterfaceRecord) -> NetworkInterface {
         InterfaceOwner::LoadBalancer(arn) => {
             (format!("ELB {}", arn.resource().trim_start_matches("loadbalancer/")), true)
         }
+        InterfaceOwner::Instance(instance) => (format!("Primary network interface of {instance}"), true),
         InterfaceOwner::User => {
             let text = interface.document.get("Description").and_then(Value::as_str);
             (text.unwrap_or("").to_owned(), false)
         }
     };
+    let instance = match &interface.owner {
+        InterfaceOwner::Instance(instance) => Some(instance.to_string()),
+        InterfaceOwner::Task(_) | InterfaceOwner::LoadBalancer(_) | InterfaceOwner::User => None,
+    };
     let attachment = managed.then(|| NetworkInterfaceAttachment {
         attachment_id: Some(interface.id.as_str().replacen("eni-", "eni-attach-", 1)),
         attach_time: Some(interface.created_at),
         delete_on_termination: Some(false),
-        device_index: Some(1),
-        instance_owner_id: Some("amazon-aws".to_owned()),
+        device_index: Some(if instance.is_some() { 0 } else { 1 }),
+        instance_owner_id: Some(if instance.is_some() { ACCOUNT } else { "amazon-aws" }.to_owned()),
+        instance_id: instance.clone(),
         status: Some("attached".to_owned()),
         ..NetworkInterfaceAttachment::default()
     });

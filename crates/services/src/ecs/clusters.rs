@@ -223,7 +223,10 @@ fn describe_one(view: &View, record: &ClusterRecord, include: &[String]) -> Clus
         active_services_count: i32::try_from(active).ok(),
         running_tasks_count: count(&|task| task.last_status == TaskStatus::Running),
         pending_tasks_count: count(&is_pending),
-        registered_container_instances_count: Some(0),
+        registered_container_instances_count: i32::try_from(
+            view.instances_of_cluster(&record.region, &record.name).count(),
+        )
+        .ok(),
         statistics: Some(statistics),
         settings: Some(if shows("SETTINGS") { settings_of(record) } else { vec![] }),
         configuration: record

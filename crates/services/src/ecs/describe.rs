@@ -3,15 +3,17 @@
 use gantry_api::FromValue;
 use gantry_api::ecs::{
     Attachment, Attribute, Container, ContainerOverride, Deployment, DeploymentCircuitBreaker,
-    DeploymentConfiguration, EphemeralStorage, KeyValuePair, NetworkInterface, PlacementConstraint,
-    PlacementStrategy, Service, ServiceEvent, Task, TaskOverride,
+    DeploymentConfiguration, EphemeralStorage, KeyValuePair, NetworkBinding, NetworkInterface,
+    PlacementConstraint, PlacementStrategy, Service, ServiceEvent, Task, TaskOverride,
 };
 use gantry_domain::View;
 use gantry_domain::service::{
     Deployment as DeploymentRecord, PlacementConstraint as Constraint, PlacementStrategy as Strategy,
     SchedulingStrategy, Service as ServiceRecord,
 };
-use gantry_domain::task::{ContainerStatus, DesiredStatus, Task as TaskRecord, TaskStatus};
+use gantry_domain::task::{
+    Container as ContainerRecord, ContainerStatus, DesiredStatus, Task as TaskRecord, TaskStatus,
+};
 use gantry_domain::task_definition::{LaunchType, TaskDefinition};
 use gantry_types::{Value, arn};
 
@@ -45,7 +47,7 @@ pub(super) fn task(view: &View, record: &TaskRecord, with_tags: bool) -> Task {
             last_status: Some(container_status(record, container.last_status).to_owned()),
             exit_code: container.exit_code,
             reason: container.reason.clone(),
-            network_bindings: Some(vec![]),
+            network_bindings: Some(network_bindings(container)),
             network_interfaces: Some(interface.into_iter().collect()),
             health_status: Some(container.health.to_string()),
             managed_agents: None,
@@ -70,6 +72,10 @@ pub(super) fn task(view: &View, record: &TaskRecord, with_tags: bool) -> Task {
         }]),
         availability_zone: Some(record.availability_zone.to_string()).filter(|zone| !zone.is_empty()),
         capacity_provider_name: member(document, "capacityProviderName"),
+        container_instance_arn: record.container_instance.as_ref().map(|id| {
+            let name = format!("container-instance/{}/{id}", record.cluster);
+            arn("ecs", record.region.as_str(), &name).to_string()
+        }),
         connectivity: record.times.connectivity_at.map(|_| "CONNECTED".to_owned()),
         connectivity_at: record.times.connectivity_at,
         containers: Some(containers.collect()),
@@ -112,6 +118,19 @@ pub(super) fn task(view: &View, record: &TaskRecord, with_tags: bool) -> Task {
             .then(|| storage(definition.map(|found| found.value()))),
         ..Task::default()
     }
+}
+
+/// The ports that lead to a container, once it has started.
+fn network_bindings(container: &ContainerRecord) -> Vec<NetworkBinding> {
+    let bindings = container.network_bindings.iter().filter(|_| container.runtime_id.is_some());
+    let binding = |each: &gantry_domain::task::NetworkBinding| NetworkBinding {
+        bind_ip: Some("0.0.0.0".to_owned()),
+        container_port: Some(i32::from(each.container_port)),
+        host_port: Some(i32::from(each.host_port)),
+        protocol: Some(each.protocol.to_string()),
+        ..NetworkBinding::default()
+    };
+    bindings.map(binding).collect()
 }
 
 /// Fargate gives every task 20 GiB, or what its definition asks for.

@@ -54,13 +54,13 @@ handlers! {
         = instances::list;
     read describe_container_instances(DescribeContainerInstancesRequest) -> DescribeContainerInstancesResponse
         = instances::describe;
-    read update_container_instances_state(UpdateContainerInstancesStateRequest) -> UpdateContainerInstancesStateResponse
+    write update_container_instances_state(UpdateContainerInstancesStateRequest) -> UpdateContainerInstancesStateResponse
         = instances::update_state;
-    read deregister_container_instance(DeregisterContainerInstanceRequest) -> DeregisterContainerInstanceResponse
+    write deregister_container_instance(DeregisterContainerInstanceRequest) -> DeregisterContainerInstanceResponse
         = instances::deregister;
-    write start_task(StartTaskRequest) -> StartTaskResponse = instances::start_task;
-    read put_attributes(PutAttributesRequest) -> PutAttributesResponse = instances::put_attributes;
-    read delete_attributes(DeleteAttributesRequest) -> DeleteAttributesResponse = instances::delete_attributes;
+    write start_task(StartTaskRequest) -> StartTaskResponse = tasks::start;
+    write put_attributes(PutAttributesRequest) -> PutAttributesResponse = instances::put_attributes;
+    write delete_attributes(DeleteAttributesRequest) -> DeleteAttributesResponse = instances::delete_attributes;
     read list_attributes(ListAttributesRequest) -> ListAttributesResponse = instances::list_attributes;
     read list_services_by_namespace(ListServicesByNamespaceRequest) -> ListServicesByNamespaceResponse
         = services::list_by_namespace;

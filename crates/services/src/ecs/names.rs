@@ -2,6 +2,7 @@
 
 use gantry_api::ecs::errors;
 use gantry_api::{ApiError, CallContext};
+use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::service::{Cluster, Service};
 use gantry_domain::task::Task;
 use gantry_domain::task_definition::TaskDefinition;
@@ -113,6 +114,16 @@ pub(super) fn task<'v>(
         return Err(invalid("taskId length should be one of [32,36]"));
     }
     Ok(view.get(&Key::task(&call.region, cluster, &TaskId::new(id))))
+}
+
+pub(super) fn container_instance<'v>(
+    view: &'v View,
+    call: &CallContext,
+    cluster: &ClusterName,
+    given: &str,
+) -> Result<Option<Versioned<'v, ContainerInstance>>, ApiError> {
+    let id = inside(call, cluster, given, "container-instance")?;
+    Ok(id.and_then(|id| view.container_instance(&call.region, cluster, &id.into())))
 }
 
 /// A task definition by `family`, `family:revision` or ARN; a family alone means its newest active revision.

@@ -9,12 +9,13 @@ use gantry_api::elbv2::{
     errors,
 };
 use gantry_api::{ApiError, CallContext};
+use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::elb::{
     Target, TargetGroup as GroupRecord, TargetHealth as Health, TargetHealthReason as Reason,
     TargetHealthState as State, TargetType,
 };
 use gantry_domain::{Change, Stored as _, Versioned, View};
-use gantry_types::{Ids, RegistrationId};
+use gantry_types::{AvailabilityZone, Ids, RegistrationId};
 
 use super::actions::balancers_of;
 use super::catalogue::TARGETS_MAX;
@@ -29,19 +30,52 @@ fn invalid_target(message: String) -> ApiError {
 /// Changes that one commit of a call makes at most.
 const CHANGES_MAX: usize = 100;
 
+/// Where a target is reached.
+struct Reached {
+    /// What the API calls it: an address, or an instance's id.
+    id: String,
+    address: Ipv4Addr,
+    availability_zone: Option<AvailabilityZone>,
+}
+
 /// A target's address and port, checked against the group's VPC.
-fn parse(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<(Ipv4Addr, u16), ApiError> {
-    if group.target_type != TargetType::Ip {
-        return Err(invalid_target(format!(
+fn parse(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<(Reached, u16), ApiError> {
+    match group.target_type {
+        TargetType::Ip => Ok((address(view, group, given)?, port(group, given)?)),
+        TargetType::Instance => Ok((instance(view, group, given)?, port(group, given)?)),
+        TargetType::Lambda | TargetType::Alb => {
+            Err(invalid_target(format!("The target '{}' can not be registered in this group", given.id)))
+        }
+    }
+}
+
+/// A container instance in the group's VPC: there are no other instances.
+fn instance(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<Reached, ApiError> {
+    let mut instances = view.scan::<ContainerInstance>(&format!("{}/", group.region));
+    let found = instances.find(|instance| instance.instance.as_str() == given.id).ok_or_else(|| {
+        invalid_target(format!(
             "The following targets are not in a running state and cannot be registered: '{}'",
             given.id
+        ))
+    })?;
+    if found.interface.vpc != group.vpc {
+        return Err(invalid_target(format!(
+            "The following targets are not in the target group VPC '{}': '{}'",
+            group.vpc, given.id
         )));
     }
+    Ok(Reached {
+        id: given.id.clone(),
+        address: found.interface.address,
+        availability_zone: Some(found.availability_zone.clone()),
+    })
+}
+
+fn address(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<Reached, ApiError> {
     let address: Ipv4Addr = given
         .id
         .parse()
         .map_err(|_| validation(format!("The IP address '{}' is not a valid IPv4 address", given.id)))?;
-    let port = port(group, given)?;
     let inside = view.vpc(&group.region, &group.vpc).is_some_and(|vpc| vpc.cidr.contains(address));
     if !inside && given.availability_zone.as_deref() != Some("all") {
         return Err(validation(format!(
@@ -54,7 +88,14 @@ fn parse(view: &View, group: &GroupRecord, given: &TargetDescription) -> Result<
             "The IP address '{address}' is neither in the VPC nor in one of the ranges 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 and 192.168.0.0/16"
         )));
     }
-    Ok((address, port))
+    let mut subnets = view.subnets_of_vpc(&group.region, &group.vpc);
+    let subnet = subnets.find(|subnet| subnet.cidr.contains(address));
+    let outside = || given.availability_zone.as_deref().map(Into::into);
+    Ok(Reached {
+        id: address.to_string(),
+        address,
+        availability_zone: subnet.map(|subnet| subnet.availability_zone.clone()).or_else(outside),
+    })
 }
 
 /// The given port, or the group's own.
@@ -96,9 +137,10 @@ pub(super) fn register(
     if input.targets.is_empty() {
         return Err(validation("At least one target must be specified"));
     }
-    let mut wanted: BTreeMap<(Ipv4Addr, u16), &TargetDescription> = BTreeMap::new();
+    let mut wanted: BTreeMap<(Ipv4Addr, u16), Reached> = BTreeMap::new();
     for given in &input.targets {
-        wanted.insert(parse(view, record, given)?, given);
+        let (reached, port) = parse(view, record, given)?;
+        wanted.insert((reached.address, port), reached);
     }
     wanted.retain(|(address, port), _| live(view, record, *address, *port).is_none());
     if wanted.is_empty() {
@@ -112,17 +154,14 @@ pub(super) fn register(
     }
     // Two registrations of one target, made at the same time, conflict, and so does the group's deletion.
     let mut changes = vec![touch(&found)];
-    for ((address, port), given) in wanted.into_iter().take(CHANGES_MAX) {
-        let mut subnets = view.subnets_of_vpc(&record.region, &record.vpc);
-        let subnet = subnets.find(|subnet| subnet.cidr.contains(address));
-        let outside = || given.availability_zone.as_deref().map(Into::into);
+    for ((address, port), reached) in wanted.into_iter().take(CHANGES_MAX) {
         changes.push(Change::create(Target {
             target_group: record.arn.clone(),
             registration: RegistrationId::new(format!("reg-{}", ids.hex(17))),
-            target_id: address.to_string(),
+            target_id: reached.id,
             address,
             port,
-            availability_zone: subnet.map(|subnet| subnet.availability_zone.clone()).or_else(outside),
+            availability_zone: reached.availability_zone,
             task: None,
             registered_at: call.now,
             draining_since: None,

@@ -9,7 +9,9 @@ use gantry_domain::task::{DesiredStatus, Task as TaskRecord};
 
 use crate::ecs::clusters::missing;
 use crate::ecs::describe;
-use crate::ecs::names::{arn_of, cluster, invalid, invalid_token, page_size, service, task};
+use crate::ecs::names::{
+    arn_of, cluster, container_instance, invalid, invalid_token, page_size, service, task,
+};
 use crate::page::page;
 
 const DESCRIBE_MAX: usize = 100;
@@ -60,6 +62,13 @@ pub(in crate::ecs) fn list(
         }
         None => None,
     };
+    let on_instance = match &input.container_instance {
+        Some(given) => {
+            let found = container_instance(view, call, &cluster.name, given)?;
+            Some(found.map(|instance| instance.value().id.clone()))
+        }
+        None => None,
+    };
     let wanted = |task: &TaskRecord| {
         let by_service =
             of_service.is_none_or(|service| task.service.as_ref() == Some(&service.value().name));
@@ -67,8 +76,9 @@ pub(in crate::ecs) fn list(
         let by_launch_type =
             input.launch_type.as_deref().is_none_or(|text| task.launch_type.as_str() == text);
         let by_starter = input.started_by.as_ref().is_none_or(|text| task.started_by.as_ref() == Some(text));
-        // Nothing runs on a container instance, because there is none.
-        let by_instance = input.container_instance.is_none();
+        let by_instance = on_instance.as_ref().is_none_or(|wanted| {
+            wanted.as_ref().is_some_and(|wanted| task.container_instance.as_ref() == Some(wanted))
+        });
         task.desired_status == desired
             && by_service
             && by_family

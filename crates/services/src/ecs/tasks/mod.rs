@@ -1,19 +1,18 @@
 //! Tasks: running and stopping them.
 
 pub(super) mod list;
+mod make;
 mod overrides;
+mod start;
 mod token;
 
 use gantry_api::ecs::{RunTaskRequest, RunTaskResponse, StopTaskRequest, StopTaskResponse, Tag, errors};
 use gantry_api::{ApiError, CallContext, IntoValue};
 use gantry_domain::service::Cluster as ClusterRecord;
-use gantry_domain::task::{
-    Container as ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, PlacementWish, StopCode,
-    Task as TaskRecord, TaskStatus, TaskTimes,
-};
+use gantry_domain::task::{DesiredStatus, PlacementWish, StopCode, Task as TaskRecord};
 use gantry_domain::task_definition::{LaunchType, TaskDefinition as DefinitionRecord, TaskDefinitionStatus};
 use gantry_domain::{Change, Stored as _, Versioned, View};
-use gantry_types::{AvailabilityZone, Ids, TaskId, Value, arn};
+use gantry_types::{Ids, Value};
 
 use super::clusters;
 use super::definitions::check_launch_type;
@@ -24,9 +23,10 @@ use super::placement::{self, constraints, strategies};
 use super::providers::capacity;
 use super::tags::{check_count, check_tags, tags_of, tags_value};
 use crate::Decision;
+use make::{Recipe, check_words, with_place};
+pub(super) use start::start;
 
 const RUN_MAX: i32 = 10;
-const GROUP_LENGTH_MAX: usize = 255;
 const REASON_LENGTH_MAX: usize = 1024;
 
 /// What `LATEST` is.
@@ -81,70 +81,56 @@ pub(super) fn run(
         &input.placement_strategy,
     )?;
     let network = network::resolve(view, call, definition, input.network_configuration.as_ref())?;
-    if capacity.launch_type != LaunchType::Fargate {
-        return Err(invalid("No Container Instances were found in your cluster."));
-    }
-    let platform = platform_version(input.platform_version.as_deref())?;
-    if input.started_by.as_ref().is_some_and(|text| text.len() > 128) {
-        return Err(invalid("startedBy must be at most 128 characters long."));
-    }
-    if input.group.as_ref().is_some_and(|group| group.is_empty() || group.len() > GROUP_LENGTH_MAX) {
-        return Err(invalid(format!("group must be between 1 and {GROUP_LENGTH_MAX} characters long.")));
-    }
-    if input.group.as_ref().is_some_and(|group| group.starts_with("service:")) {
-        return Err(invalid("The task group can not begin with 'service:'."));
-    }
-    let (cpu, memory) = overrides::check(definition, capacity.launch_type, input.overrides.as_ref())?;
-    let wish = PlacementWish {
-        network,
-        constraints: constraints(input.placement_constraints.as_deref())?,
-        strategy: strategies(input.placement_strategy.as_deref())?,
-    };
     let mut document = Value::map();
+    match (capacity.launch_type, input.platform_version.as_deref()) {
+        (LaunchType::Fargate, given) => {
+            document.set("platformVersion", platform_version(given)?);
+            document.set("platformFamily", "Linux");
+        }
+        (_, Some(_)) => {
+            return Err(invalid("The platform version must be null when specifying an EC2 launch type."));
+        }
+        (_, None) => {}
+    }
+    check_words(input.started_by.as_deref(), input.group.as_deref())?;
+    let sizes = overrides::check(definition, capacity.launch_type, input.overrides.as_ref())?;
     document.set("overrides", input.overrides.clone().into_value());
-    document.set("tags", tags(cluster.value(), definition, input)?);
-    document.set("platformVersion", platform);
-    document.set("platformFamily", "Linux");
+    let given = Tagging {
+        tags: input.tags.as_deref(),
+        propagate: input.propagate_tags.as_deref(),
+        managed: input.enable_ecs_managed_tags,
+    };
+    document.set("tags", tags(cluster.value(), definition, &given)?);
     document.set("capacityProviderName", capacity.provider.clone());
     document.set("enableExecuteCommand", input.enable_execute_command.unwrap_or(false));
-    let make = |ids: &mut Ids| {
-        let id = TaskId::new(ids.hex(32));
-        let region = call.region.as_str();
-        TaskRecord {
-            region: call.region.clone(),
-            cluster: cluster.name.clone(),
-            arn: arn("ecs", region, &format!("task/{}/{id}", cluster.name)),
-            containers: containers(definition, region, &format!("{}/{id}", cluster.name), ids),
-            id,
-            task_definition: definition.arn.clone(),
-            group: input.group.clone().unwrap_or_else(|| format!("family:{}", definition.family)),
-            started_by: input.started_by.clone(),
-            service: None,
-            deployment: None,
-            launch_type: capacity.launch_type,
-            cpu,
-            memory,
-            wish: wish.clone(),
-            node: None,
-            availability_zone: AvailabilityZone::default(),
-            attachment: None,
-            desired_status: DesiredStatus::Running,
-            last_status: TaskStatus::Provisioning,
-            health: HealthStatus::Unknown,
-            stop_code: None,
-            stopped_reason: None,
-            registrations: vec![],
-            accounted: false,
-            times: TaskTimes { created_at: call.now, ..TaskTimes::default() },
-            version: 1,
-            document: document.clone(),
-        }
+    let recipe = Recipe {
+        call,
+        cluster: cluster.value(),
+        definition,
+        launch_type: capacity.launch_type,
+        group: input.group.as_deref(),
+        started_by: input.started_by.as_deref(),
+        sizes,
+        wish: PlacementWish {
+            network,
+            constraints: constraints(input.placement_constraints.as_deref())?,
+            strategy: strategies(input.placement_strategy.as_deref())?,
+            instance: None,
+        },
+        document,
     };
-    let tasks: Vec<TaskRecord> = (0..count).map(|_| make(ids)).collect();
+    let tasks: Vec<TaskRecord> = (0..count).map(|_| recipe.make(ids)).collect();
+    let (tasks, failures) = match capacity.launch_type {
+        LaunchType::Fargate => (tasks, vec![]),
+        LaunchType::Ec2 | LaunchType::External => with_place(view, cluster.value(), tasks, ids)?,
+    };
     let response = RunTaskResponse {
         tasks: Some(tasks.iter().map(|task| describe::task(view, task, true)).collect()),
-        failures: Some(vec![]),
+        failures: Some(failures),
     };
+    if tasks.is_empty() {
+        return Ok((response, vec![]));
+    }
     let mut changes = Vec::from(clusters::rest_on(&cluster));
     changes.push(Change::check(found.value().key(), found.revision));
     changes.extend(token::remember(view, call, input, cluster.value(), &tasks));
@@ -152,34 +138,21 @@ pub(super) fn run(
     Ok((response, changes))
 }
 
-fn containers(
-    definition: &DefinitionRecord,
-    region: &str,
-    place: &str,
-    ids: &mut Ids,
-) -> Vec<ContainerRecord> {
-    let container = |each: &gantry_domain::task_definition::ContainerDefinition| ContainerRecord {
-        name: each.name.clone(),
-        arn: arn("ecs", region, &format!("container/{place}/{}", ids.uuid())),
-        image: each.image.clone(),
-        image_digest: None,
-        runtime_id: None,
-        last_status: ContainerStatus::Pending,
-        exit_code: None,
-        reason: None,
-        health: HealthStatus::Unknown,
-    };
-    definition.containers.iter().map(container).collect()
+/// What a call says of its tasks' tags.
+struct Tagging<'t> {
+    tags: Option<&'t [Tag]>,
+    propagate: Option<&'t str>,
+    managed: Option<bool>,
 }
 
 /// The tags of the call, those of the task definition if they are propagated, and AWS's own.
 fn tags(
     cluster: &ClusterRecord,
     definition: &DefinitionRecord,
-    input: &RunTaskRequest,
+    given: &Tagging<'_>,
 ) -> Result<Value, ApiError> {
-    let mut tags = input.tags.clone().unwrap_or_default();
-    match input.propagate_tags.as_deref() {
+    let mut tags = given.tags.unwrap_or_default().to_vec();
+    match given.propagate {
         Some("TASK_DEFINITION") => {
             let more = tags_of(&definition.document);
             let is_new = |tag: &Tag| !tags.iter().any(|other| other.key == tag.key);
@@ -192,7 +165,7 @@ fn tags(
         _ => {}
     }
     check_count(&tags)?;
-    if input.enable_ecs_managed_tags == Some(true) {
+    if given.managed == Some(true) {
         tags.push(Tag { key: Some("aws:ecs:clusterName".to_owned()), value: Some(cluster.name.to_string()) });
     }
     Ok(tags_value(Some(&tags)))
