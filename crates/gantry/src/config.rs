@@ -5,6 +5,8 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
+use gantry_images::{PullLimits, Registries, RegistriesError};
+use gantry_node::shell::ImagePullBehavior;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -45,6 +47,8 @@ pub enum ConfigError {
         max = SOCKET_PATH_BYTES_MAX
     )]
     TooLong { path: PathBuf, socket: PathBuf },
+    #[error(transparent)]
+    Registries(#[from] RegistriesError),
     #[error("no home directory is known for this user; name the state directory with --state-dir")]
     NoHome,
     #[error("{action} {path}: {source}")]
@@ -72,6 +76,9 @@ pub struct RawServerConfig {
     pub lb_range: String,
     pub region: String,
     pub accept_any_credentials: bool,
+    pub image_pull_behavior: ImagePullBehavior,
+    /// `None`: `registries.toml` in the state directory, if there is one.
+    pub registry_config: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_filter: String,
 }
@@ -90,6 +97,11 @@ pub struct ServerConfig {
     pub lb_range: AddressRange,
     pub region: String,
     pub accept_any_credentials: bool,
+    #[serde(default)]
+    pub image_pull_behavior: ImagePullBehavior,
+    /// Mirrors, credentials and certificates of registries.
+    #[serde(default)]
+    pub registry_config: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_filter: String,
 }
@@ -105,6 +117,7 @@ impl ServerConfig {
         }
         let lb_range = AddressRange::parse(&raw.lb_range).ok_or(ConfigError::Range(raw.lb_range))?;
         let layout = make_state_dir(&state_dir(raw.state_dir)?)?;
+        let registry_config = registry_config(raw.registry_config, &layout)?;
         Ok(Self {
             instance: instance_name(layout.root()),
             state_dir: layout.root().to_owned(),
@@ -113,6 +126,8 @@ impl ServerConfig {
             lb_range,
             region: raw.region,
             accept_any_credentials: raw.accept_any_credentials,
+            image_pull_behavior: raw.image_pull_behavior,
+            registry_config: Some(registry_config),
             log_format: raw.log_format,
             log_filter: raw.log_filter,
         })
@@ -205,6 +220,18 @@ pub fn state_dir(named: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     Ok(base.join("gantry"))
 }
 
+/// The file of registries, which need not exist unless it was named. One that cannot be read is told now, and not by the
+/// first pull.
+pub fn registry_config(named: Option<PathBuf>, layout: &Layout) -> Result<PathBuf, ConfigError> {
+    let is_named = named.is_some();
+    let path = named.unwrap_or_else(|| layout.registries());
+    let path = std::path::absolute(&path).unwrap_or(path);
+    if is_named || path.exists() {
+        Registries::read(&path, PullLimits::default().file_bytes_max)?;
+    }
+    Ok(path)
+}
+
 /// Eight hexadecimal digits that belong to this state directory and, in practice, to no other one.
 pub fn instance_name(state_dir: &Path) -> String {
     use std::os::unix::ffi::OsStrExt as _;
@@ -289,6 +316,8 @@ mod tests {
             lb_range: defaults::LB_RANGE.to_owned(),
             region: defaults::REGION.to_owned(),
             accept_any_credentials: false,
+            image_pull_behavior: ImagePullBehavior::default(),
+            registry_config: None,
             log_format: LogFormat::Text,
             log_filter: defaults::LOG_FILTER.to_owned(),
         }
@@ -310,6 +339,25 @@ mod tests {
         config.write().unwrap();
         assert_eq!(mode(&config.layout().server_config()), 0o600);
         assert_eq!(ServerConfig::read(&config.layout()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_file_of_registries_is_checked_at_the_start() {
+        let parent = tempfile::tempdir().unwrap();
+        let prepare = |named: Option<&Path>| {
+            let mut raw = raw(&parent.path().join("state"));
+            raw.registry_config = named.map(Path::to_owned);
+            ServerConfig::prepare(raw).map_err(|error| error.to_string())
+        };
+        let own = prepare(None).unwrap().registry_config.expect("a place for it");
+        assert!(own.ends_with("state/registries.toml") && !own.exists());
+        let error = prepare(Some(&parent.path().join("none"))).unwrap_err();
+        assert!(error.contains("could not read"), "{error}");
+        fs::write(&own, "[registry.'docker.io']\nmirror = 'x'\n").unwrap();
+        let error = prepare(None).unwrap_err();
+        assert!(error.contains("unknown field `mirror`"), "{error}");
+        fs::write(&own, "[registry.'docker.io']\nmirrors = ['x']\n").unwrap();
+        assert_eq!(prepare(Some(&own)).unwrap().registry_config, Some(own));
     }
 
     #[test]

@@ -34,6 +34,10 @@ impl Layout {
     pub fn images(&self) -> PathBuf {
         self.root.join("images")
     }
+    /// Mirrors, credentials and certificates of registries, written by people.
+    pub fn registries(&self) -> PathBuf {
+        self.root.join("registries.toml")
+    }
     /// What the node agent knows: tasks, containers, spools of output.
     pub fn node(&self) -> PathBuf {
         self.root.join("node")

@@ -32,7 +32,18 @@ pub(crate) fn run(child: &Child) -> Result<(), String> {
 /// The node of a server: also what `gantry clean` removes.
 pub(crate) fn config(server: &ServerConfig) -> NodeConfig {
     let layout = server.layout();
-    NodeConfig::new(layout.node(), layout.run(), layout.images(), layout.control_socket(), &server.instance)
+    let config = NodeConfig::new(
+        layout.node(),
+        layout.run(),
+        layout.images(),
+        layout.control_socket(),
+        &server.instance,
+    );
+    NodeConfig {
+        image_pull_behavior: server.image_pull_behavior,
+        registries_file: server.registry_config.clone(),
+        ..config
+    }
 }
 
 /// The sockets of the VPCs' DNS outlive this process.

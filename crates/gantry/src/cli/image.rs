@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use gantry_images::{BuildOptions, Progress, Store};
+use gantry_images::{BuildOptions, Progress, PullSettings, Puller, Reference, Store};
 
 use super::screen::{Screen, megabytes};
 use super::{Failure, StateDirArgument};
+use crate::config::ServerConfig;
 use crate::layout::Layout;
 
-/// Build, load and list the images that tasks run.
+/// Build, load, pull and list the images that tasks run.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  gantry image build . --tag web:1\n  docker save web:1 | gantry image load -\n  gantry image ls",
@@ -31,6 +32,7 @@ pub(crate) struct ImageArguments {
 enum ImageCommand {
     Build(BuildArguments),
     Load(LoadArguments),
+    Pull(PullArguments),
     Save(SaveArguments),
     Ls(ListArguments),
     Rm(RemoveArguments),
@@ -73,6 +75,30 @@ struct LoadArguments {
     /// The name of the archive's only image, instead of those in the archive
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+}
+
+/// Pull an image from a registry, as a task that names it would.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+What is known of registries stands in registries.toml in the state directory:
+
+  docker_config = \"/root/.docker/config.json\"  # credentials of `docker login`; helpers are not run
+  [registry.\"docker.io\"]
+  mirrors = [\"https://mirror.example.com\"]      # asked before the registry
+  username = \"someone\"
+  password_file = \"/etc/gantry/hub-token\"       # or password = \"...\"
+  [registry.\"registry.example.com:5000\"]
+  ca_file = \"/etc/gantry/our-ca.pem\"            # or skip_verification = true, or http = true
+
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY count too; for tasks, those of the server.
+
+Example:
+  gantry image pull nginx:1.29")]
+struct PullArguments {
+    name: String,
+    /// Mirrors, credentials and certificates of registries [default: those of the server]
+    #[arg(long, env = "GANTRY_REGISTRY_CONFIG", value_name = "FILE")]
+    registry_config: Option<PathBuf>,
 }
 
 /// Write an image to an archive that docker, podman and buildah load.
@@ -129,12 +155,14 @@ pub(crate) fn run(arguments: ImageArguments) -> Result<ExitCode, Failure> {
     let state_dir =
         crate::config::state_dir(arguments.state_dir.state_dir).map_err(|error| opening(&error))?;
     crate::config::make_private_directory(&state_dir).map_err(|error| opening(&error))?;
-    let images = Layout::new(state_dir).images();
+    let layout = Layout::new(state_dir);
+    let images = layout.images();
     crate::config::make_private_directory(&images).map_err(|error| opening(&error))?;
     let store = Store::open(images).map_err(|error| opening(&error))?;
     match arguments.command {
         ImageCommand::Build(arguments) => build(&store, arguments),
         ImageCommand::Load(arguments) => load(&store, &arguments),
+        ImageCommand::Pull(arguments) => pull(store, &layout, arguments),
         ImageCommand::Save(arguments) => save(&store, &arguments),
         ImageCommand::Ls(arguments) => list(&store, &arguments),
         ImageCommand::Rm(arguments) => remove(&store, &arguments),
@@ -201,6 +229,29 @@ fn load(store: &Store, arguments: &LoadArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn pull(store: Store, layout: &Layout, arguments: PullArguments) -> Result<ExitCode, Failure> {
+    let attempted = format!("pulling {}", arguments.name);
+    let failed = |cause: &dyn Display, next: &str| Failure::new(attempted.clone(), cause, next);
+    let reference = Reference::parse(&arguments.name)
+        .map_err(|error| failed(&error, "write a name like nginx:1.29 or ghcr.io/team/app@sha256:..."))?;
+    let of_server = || ServerConfig::read(layout).ok()?.registry_config;
+    let file = arguments.registry_config.or_else(|| of_server().filter(|path| path.exists()));
+    let file = crate::config::registry_config(file, layout)
+        .map_err(|error| failed(&error, "correct the file; `gantry image pull --help` shows one"))?;
+    let settings = PullSettings { registries_file: Some(file), ..PullSettings::default() };
+    let screen = Screen::new();
+    let pulled = Puller::new(store, settings).pull(&reference, &|progress| screen.show(progress));
+    screen.finish();
+    let pulled = pulled.map_err(|error| failed(&error, error.next_step()))?;
+    if pulled.bytes == 0 {
+        eprintln!("nothing was missing here");
+    } else {
+        eprintln!("downloaded {}", megabytes(pulled.bytes));
+    }
+    named(&[reference], &pulled.digest);
+    Ok(ExitCode::SUCCESS)
+}
+
 fn save(store: &Store, arguments: &SaveArguments) -> Result<ExitCode, Failure> {
     let failed =
         |error: &dyn Display, next: &str| Failure::new(format!("saving {}", arguments.name), error, next);
@@ -225,7 +276,7 @@ fn save(store: &Store, arguments: &SaveArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn named(references: &[gantry_images::Reference], digest: &gantry_images::Digest) {
+fn named(references: &[Reference], digest: &gantry_images::Digest) {
     if references.is_empty() {
         println!("{digest}");
     }

@@ -1,10 +1,11 @@
 //! What `gantry image` shows while it works.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use gantry_images::Progress;
+use gantry_images::{Digest, Progress};
 
 /// Progress on standard error: a bar that changes in place on a terminal, lines otherwise.
 pub(super) struct Screen {
@@ -15,6 +16,8 @@ pub(super) struct Screen {
 #[derive(Default)]
 struct ScreenState {
     drawn: Option<Instant>,
+    /// Layers that are downloaded at the same time: bytes so far, and their sizes.
+    downloads: BTreeMap<Digest, (u64, u64)>,
 }
 
 /// What an eye follows.
@@ -32,11 +35,29 @@ impl Screen {
             }
             Progress::Line(line) => self.line(line),
             Progress::Unpacked { layer } => self.line(&format!("unpacked {}", short(layer))),
+            Progress::Here { layer } => self.line(&format!("layer {} is here", short(layer))),
+            Progress::Downloading { layer, bytes, total } => self.download(layer, bytes, total),
             Progress::Reading { bytes, total } => self.bar("reading", bytes, total),
             Progress::Unpacking { layer, bytes, total } => {
                 self.bar(&format!("unpacking {}", short(layer)), bytes, Some(total));
             }
             _ => {}
+        }
+    }
+
+    /// One bar for all layers; where nothing can be redrawn, a line for each that begins and each that is complete.
+    fn download(&self, layer: &Digest, bytes: u64, total: u64) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = state.downloads.insert(*layer, (bytes, total));
+        let sum = |each: fn(&(u64, u64)) -> u64| state.downloads.values().map(each).sum::<u64>();
+        let (all_bytes, all_total) = (sum(|each| each.0), sum(|each| each.1));
+        drop(state);
+        if self.is_terminal {
+            self.bar("downloading", all_bytes, Some(all_total));
+        } else if before.is_none() && bytes < total {
+            self.line(&format!("downloading {}: {}", short(layer), megabytes(total)));
+        } else if bytes == total && before.is_none_or(|(before, _)| before < total) {
+            self.line(&format!("downloaded {}", short(layer)));
         }
     }
 
@@ -87,7 +108,7 @@ fn bar(what: &str, bytes: u64, total: Option<u64>) -> String {
     }
 }
 
-fn short(digest: &gantry_images::Digest) -> String {
+fn short(digest: &Digest) -> String {
     digest.hex().chars().take(12).collect()
 }
 

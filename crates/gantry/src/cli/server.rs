@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use gantry_node::shell::ImagePullBehavior;
 use rustix::process::Signal;
 
 use super::{Failure, StateDirArgument};
@@ -61,6 +62,13 @@ pub(crate) struct ServerArguments {
     /// Accept every access key without checking signatures (loopback listeners only)
     #[arg(long, env = "GANTRY_ACCEPT_ANY_CREDENTIALS")]
     accept_any_credentials: bool,
+    /// When a registry is asked for an image that is here, as ECS_IMAGE_PULL_BEHAVIOR: prefer-cached, default (always ask,
+    /// use what is here if that fails), always, once
+    #[arg(long, env = "GANTRY_IMAGE_PULL_BEHAVIOR", default_value = "prefer-cached", value_name = "WHEN")]
+    image_pull_behavior: ImagePullBehavior,
+    /// Mirrors, credentials and certificates of registries [default: registries.toml in the state directory]
+    #[arg(long, env = "GANTRY_REGISTRY_CONFIG", value_name = "FILE")]
+    registry_config: Option<PathBuf>,
     /// How log lines are written
     #[arg(long, env = "GANTRY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -93,6 +101,8 @@ pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
         lb_range: arguments.lb_range,
         region: arguments.region,
         accept_any_credentials: arguments.accept_any_credentials,
+        image_pull_behavior: arguments.image_pull_behavior,
+        registry_config: arguments.registry_config,
         log_format: arguments.log_format,
         log_filter: arguments.log_filter,
     })
@@ -101,6 +111,7 @@ pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
             ConfigError::MakeStateDir { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 "start it as root (sudo), which containers need too, or name a directory of your own with --state-dir"
             }
+            ConfigError::Registries(_) => "correct the file; `gantry image pull --help` shows one",
             _ => "see `gantry server --help`",
         };
         Failure::new("preparing the server", error, next)
