@@ -207,7 +207,7 @@ impl Nodes {
             }
             let mut messages = Vec::new();
             if let Some(vpcs) = vpcs {
-                link.tell_vpcs(vpcs, &mut messages);
+                link.tell_vpcs(view, vpcs, &mut messages);
             }
             for key in std::mem::take(&mut link.dirty) {
                 link.tell_task(view, &key, &mut messages);
@@ -236,14 +236,18 @@ impl NodeLink {
         self.dirty.extend(self.reports.keys().cloned());
     }
 
-    fn tell_vpcs(&mut self, vpcs: &BTreeMap<VpcId, VpcSpec>, messages: &mut Vec<ToNode>) {
+    /// A VPC in which nothing lives any more stays on the node until it is deleted: to take it away and make it again would cost
+    /// its next task more than its own interface does.
+    fn tell_vpcs(&mut self, view: &View, vpcs: &BTreeMap<VpcId, VpcSpec>, messages: &mut Vec<ToNode>) {
         for (id, spec) in vpcs {
             if self.vpcs.get(id) != Some(spec) {
                 self.vpcs.insert(id.clone(), spec.clone());
                 messages.push(ToNode::Vpc(Box::new(spec.clone())));
             }
         }
-        let gone: Vec<VpcId> = self.vpcs.keys().filter(|id| !vpcs.contains_key(*id)).cloned().collect();
+        let is_gone =
+            |(id, spec): &(&VpcId, &VpcSpec)| !vpcs.contains_key(*id) && view.vpc(&spec.region, id).is_none();
+        let gone: Vec<VpcId> = self.vpcs.iter().filter(is_gone).map(|(id, _)| id.clone()).collect();
         for id in gone {
             self.vpcs.remove(&id);
             messages.push(ToNode::RemoveVpc(id));

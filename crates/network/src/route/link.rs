@@ -117,6 +117,8 @@ pub(crate) struct InterfaceSettings {
 
 /// The group of all links that [`configure`] has seen.
 const INTERFACE_GROUP: u32 = 0x6774;
+/// The group of links that are deleted next.
+const LEAVING_GROUP: u32 = 0x6775;
 
 /// Sets what the kernel keeps per link, proxy ARP and redirects always off, without a look at /proc/sys.
 pub(crate) fn configure(messages: &mut Messages, index: u32, alias: &str, settings: InterfaceSettings) {
@@ -168,9 +170,25 @@ pub(crate) fn delete_link(messages: &mut Messages, name: &str) {
 
 /// Deletes every configured link of the namespace at once: a hundred take no longer than one, which is some 30 ms.
 pub(crate) fn delete_configured_links(messages: &mut Messages) {
+    delete_group(messages, INTERFACE_GROUP);
+}
+
+/// Deletes the named links of the namespace at once. Those that are gone already are no failure.
+pub(crate) fn delete_links<'a>(messages: &mut Messages, names: impl IntoIterator<Item = &'a str>) {
+    for name in names {
+        messages.push("mark a link", libc::RTM_SETLINK, 0, &[Errno::ENODEV], |body| {
+            body.raw(&header(0, 0, 0));
+            body.text(libc::IFLA_IFNAME, name);
+            body.u32(libc::IFLA_GROUP, LEAVING_GROUP);
+        });
+    }
+    delete_group(messages, LEAVING_GROUP);
+}
+
+fn delete_group(messages: &mut Messages, group: u32) {
     messages.push("delete a group of links", libc::RTM_DELLINK, 0, &[Errno::ENODEV], |body| {
         body.raw(&header(0, 0, 0));
-        body.u32(libc::IFLA_GROUP, INTERFACE_GROUP);
+        body.u32(libc::IFLA_GROUP, group);
     });
 }
 

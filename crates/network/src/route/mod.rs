@@ -8,7 +8,7 @@ mod routes;
 pub(crate) use address::{Address, add_address, addresses, delete_address};
 pub(crate) use link::{
     InterfaceSettings, Link, VethEnd, add_veth, becomes_operational, configure, delete_configured_links,
-    delete_link, link_by_name, links, name_link, set_up,
+    delete_link, delete_links, link_by_name, links, name_link, set_up,
 };
 pub use link::{MacAddress, MacAddressError};
-pub(crate) use routes::{Destination, Route, add_neighbour, add_route, put_route, routes};
+pub(crate) use routes::{Destination, Route, add_neighbour, add_route, delete_route, put_route, routes};

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use nix::errno::Errno;
 use nix::libc;
 
 use super::link::MacAddress;
@@ -64,6 +65,21 @@ fn push_route(messages: &mut Messages, attempt: &'static str, flags: libc::c_int
             }
             Destination::Unreachable => {}
         }
+    });
+}
+
+/// Takes a route through a link away. One that is gone already is no failure.
+pub(crate) fn delete_route(messages: &mut Messages, range: Ipv4Cidr, link_index: u32) {
+    let gone = &[Errno::ESRCH, Errno::ENODEV];
+    messages.push("delete a route", libc::RTM_DELROUTE, 0, gone, |body| {
+        let mut header = [0; HEADER_BYTES];
+        header[0] = libc::AF_INET as u8;
+        header[1] = range.prefix();
+        header[4] = libc::RT_TABLE_MAIN;
+        header[6] = libc::RT_SCOPE_NOWHERE;
+        body.raw(&header);
+        body.attribute(libc::RTA_DST, &range.network().octets());
+        body.u32(libc::RTA_OIF, link_index);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Elastic network interfaces: a veth between a namespace of its own and the VPC's.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -126,27 +127,61 @@ impl Vpcs {
         }
     }
 
-    /// Takes an interface away, and its namespace. Idempotent. Close the sockets in it first.
-    ///
-    /// The kernel waits some 30 ms until no packet is on its way through the link, and makes nobody else's link meanwhile:
-    /// start what replaces a task before this.
-    pub fn remove_interface(
+    /// Makes an interface's address free for another one, at once. Idempotent. What is left is of no use to anybody, and
+    /// [`remove_interfaces`](Self::remove_interfaces) takes it away when there is time.
+    pub fn disconnect_interface(
         &self,
         vpc_id: &VpcId,
         interface_id: &NetworkInterfaceId,
+        address: Ipv4Addr,
     ) -> Result<(), NetworkError> {
         let link_name = name::interface_link(interface_id)?;
         let _turn = self.interfaces.take(interface_id);
+        let vpc = match self.vpc(vpc_id) {
+            Err(NetworkError::NoSuchVpc(_)) => return Ok(()),
+            outcome => outcome?,
+        };
+        let link = route::link_by_name(&vpc.route, &link_name).map_err(|error| vpc.failed(error))?;
+        let Some(link) = link else { return Ok(()) };
+        let mut messages = Messages::new();
+        route::delete_route(&mut messages, Ipv4Cidr::host(address), link.index);
+        vpc.route.request(messages).map_err(|error| vpc.failed(error))
+    }
+
+    /// Takes interfaces of a VPC away, and their namespaces. Idempotent. Close the sockets in them first.
+    ///
+    /// The kernel waits some 30 ms until no packet is on its way through the links, however many they are, and makes nobody
+    /// else's link meanwhile.
+    pub fn remove_interfaces(
+        &self,
+        vpc_id: &VpcId,
+        interface_ids: &BTreeSet<NetworkInterfaceId>,
+    ) -> Result<(), NetworkError> {
+        let names: Vec<String> = interface_ids.iter().map(name::interface_link).collect::<Result<_, _>>()?;
+        // In their order, so that two callers never wait for each other.
+        let _turns: Vec<_> = interface_ids.iter().map(|id| self.interfaces.take(id)).collect();
         match self.vpc(vpc_id) {
             Ok(vpc) => {
                 let mut messages = Messages::new();
-                route::delete_link(&mut messages, &link_name);
+                route::delete_links(&mut messages, names.iter().map(String::as_str));
                 vpc.route.request(messages).map_err(|error| vpc.failed(error))?;
             }
             Err(NetworkError::NoSuchVpc(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(namespace::remove(&self.interface_namespace(interface_id))?)
+        for interface_id in interface_ids {
+            namespace::remove(&self.interface_namespace(interface_id))?;
+        }
+        Ok(())
+    }
+
+    /// Takes one interface away, and its namespace; see [`remove_interfaces`](Self::remove_interfaces).
+    pub fn remove_interface(
+        &self,
+        vpc_id: &VpcId,
+        interface_id: &NetworkInterfaceId,
+    ) -> Result<(), NetworkError> {
+        self.remove_interfaces(vpc_id, &BTreeSet::from([interface_id.clone()]))
     }
 
     /// Every interface on this machine, whichever process made it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gantry_domain::assignment::TaskSpec;
 use gantry_images::Store;
 use gantry_link::LogSource;
-use gantry_network::{NetworkError, Vpcs};
+use gantry_network::Vpcs;
 use gantry_runtime::Runtime;
 use rustix::fs::{FlockOperation, flock};
 
@@ -19,18 +19,26 @@ use super::limits::{
     CLEAN_ATTEMPTS, CLEAN_PAUSE_MAX, CLEAN_PAUSE_MIN, LOCK_POLL, LOCK_WAIT_MAX, SHIPPING_WAIT_MAX,
 };
 use super::record;
+use super::removal::Removals;
 use super::work::{Machine, runtime_id};
 use crate::logs::{LogShipper, destination};
 
 /// Removes what is left of a task that has stopped. Its processes, its address and its memory go at once; what it wrote is kept
 /// until `control` has it. Whatever fails is tried again, at last by the next start of the node.
-pub(super) async fn clean(machine: Arc<Machine>, vpcs: Arc<Vpcs>, logs: LogShipper, spec: Arc<TaskSpec>) {
+pub(super) async fn clean(machine: Arc<Machine>, removals: Removals, logs: LogShipper, spec: Arc<TaskSpec>) {
     let again = |error: &String, wait: Duration| {
         tracing::warn!(task = %spec.task, "removing it: {error}; trying again in {} ms", wait.as_millis());
     };
     let first = || {
-        let (machine, vpcs, spec) = (machine.clone(), vpcs.clone(), spec.clone());
-        blocking(move || remove_running_parts(&machine, &vpcs, &spec))
+        let (machine, removals, spec) = (machine.clone(), removals.clone(), spec.clone());
+        async move {
+            let task = spec.clone();
+            blocking(move || remove_containers(&machine, &task)).await?;
+            match &spec.interface {
+                Some(interface) => removals.remove(interface).await,
+                None => Ok(()),
+            }
+        }
     };
     if let Err(error) = retry(first, again).await {
         tracing::error!(task = %spec.task, "it could not be removed; the next start tries again: {error}");
@@ -81,19 +89,12 @@ async fn retry<F: Future<Output = Result<(), String>>>(
     attempt().await
 }
 
-fn remove_running_parts(machine: &Machine, vpcs: &Vpcs, spec: &TaskSpec) -> Result<(), String> {
+fn remove_containers(machine: &Machine, spec: &TaskSpec) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     record::mark_forgotten(&machine.layout, &spec.task).map_err(|error| words(&error))?;
     for index in 0..spec.containers.len() {
         machine.runtime.delete(&runtime_id(&spec.task, index)?).map_err(|error| words(&error))?;
         machine.images.release(&container_id(&spec.task, index)).map_err(|error| words(&error))?;
-    }
-    if let Some(interface) = &spec.interface {
-        match vpcs.remove_interface(&interface.vpc, &interface.interface) {
-            // What has no valid id was never made.
-            Ok(()) | Err(NetworkError::Name(_)) => {}
-            Err(error) => return Err(words(&error)),
-        }
     }
     machine.runtime.delete_task(&spec.task).map_err(|error| words(&error))
 }

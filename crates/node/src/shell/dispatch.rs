@@ -19,6 +19,7 @@ use super::image::{Found, Prepared};
 use super::layout::{Layout, container_id};
 use super::limits::{HEALTH_CHECKS_AT_ONCE, IMAGES_AT_ONCE, LAST_LINES, STARTS_AT_ONCE};
 use super::record;
+use super::removal::Removals;
 use super::vpc::Networks;
 use super::work::{Machine, Running};
 use crate::core::{Effect, Event, TaskState};
@@ -67,7 +68,7 @@ pub(super) enum Happened {
 /// What works need, and how many of them go on at once.
 pub(super) struct Dispatcher {
     pub(super) machine: Arc<Machine>,
-    vpcs: Arc<Vpcs>,
+    removals: Removals,
     pub(super) networks: Arc<Networks>,
     pub(super) logs: LogShipper,
     happened: mpsc::Sender<Happened>,
@@ -86,7 +87,7 @@ impl Dispatcher {
     ) -> Self {
         Self {
             machine,
-            vpcs,
+            removals: Removals::new(vpcs),
             networks,
             logs,
             happened,
@@ -104,8 +105,9 @@ impl Dispatcher {
             |container: &ContainerName| spec.containers.iter().position(|each| each.name == *container);
         match effect {
             Effect::SetUpNetwork(_) => {
-                let networks = self.networks.clone();
+                let (networks, starting) = (self.networks.clone(), self.removals.starting());
                 tokio::spawn(async move {
+                    let _starting = starting;
                     let result = set_up_network(machine, networks, spec).await;
                     let event = Some(Event::NetworkReady { task: task.clone(), result });
                     let _ = happened.send(Happened::Done { task, event }).await;
@@ -122,8 +124,9 @@ impl Dispatcher {
             }
             Effect::Start { container, .. } => {
                 let (Some(index), turn) = (index(&container), self.starts.clone()) else { return };
-                let prepared = work.prepared[index].take();
+                let (prepared, starting) = (work.prepared[index].take(), self.removals.starting());
                 tokio::spawn(async move {
+                    let _starting = starting;
                     let _turn = turn.acquire_owned().await;
                     let result = match prepared {
                         Some(prepared) => blocking(move || machine.start(&spec, index, *prepared)).await,
@@ -157,9 +160,9 @@ impl Dispatcher {
                 });
             }
             Effect::Clean(_) => {
-                let (vpcs, logs) = (self.vpcs.clone(), self.logs.clone());
+                let (removals, logs) = (self.removals.clone(), self.logs.clone());
                 tokio::spawn(async move {
-                    clean(machine, vpcs, logs, spec).await;
+                    clean(machine, removals, logs, spec).await;
                     let _ = happened.send(Happened::Cleaned(task)).await;
                 });
             }

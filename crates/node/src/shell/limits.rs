@@ -46,6 +46,12 @@ pub(super) const SHIPPING_WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) const CLEAN_ATTEMPTS: u32 = 8;
 pub(super) const CLEAN_PAUSE_MIN: Duration = Duration::from_millis(200);
 pub(super) const CLEAN_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Interfaces of ended tasks that wait to be removed, and how many go at once.
+pub(super) const REMOVALS_WAITING_MAX: usize = 1024;
+pub(super) const REMOVAL_BATCH_MAX: usize = 256;
+/// They wait until no task was being started for so long, however busy the machine is no longer than the other.
+pub(super) const REMOVAL_QUIET: Duration = Duration::from_millis(100);
+pub(super) const REMOVAL_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) const KILL_ATTEMPTS: u32 = 5;
 pub(super) const KILL_PAUSE: Duration = Duration::from_millis(200);
 

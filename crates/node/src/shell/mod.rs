@@ -23,6 +23,7 @@ mod link;
 mod machine;
 mod pull;
 mod record;
+mod removal;
 mod restore;
 mod translate;
 mod vpc;
