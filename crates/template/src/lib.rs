@@ -4,7 +4,7 @@
 //! request's parameters against the template's; the caller looks up what [`ParameterValues::lookups`] lists.
 //! [`Evaluation::new`] decides the conditions and knows: the resources that are wanted, their
 //! [`Graph`], and each one's properties as soon as those that it needs exist, which the caller tells through [`World`].
-//! `changes` holds the new evaluation against what the stack was made of.
+//! [`changes`] holds the new evaluation against what the stack was made of.
 //!
 //! Invariants:
 //! - Nothing here does IO or reads a clock; the same arguments give the same answer.
@@ -12,7 +12,9 @@
 //! - Errors read as CloudFormation's, see [`TemplateError`].
 //! - A scalar keeps its text: see [`text_of`].
 
+mod change;
 mod document;
+mod dynamic;
 mod error;
 mod evaluation;
 mod expression;
@@ -20,10 +22,17 @@ mod graph;
 pub mod limits;
 mod parameter;
 mod pseudo;
+mod summary;
 mod template;
 mod world;
 
+pub use change::{
+    After, Before, ChangeAction, ChangeAttribute, ChangeDetail, ChangeSource, Changes, EvaluationKind,
+    ExistingResource, Replacement, RequiresRecreation, ResourceChange, ResourceTypes, changed_properties,
+    changes,
+};
 pub use document::{same, text_of};
+pub use dynamic::{DynamicReference, dynamic_references, put_in};
 pub use error::TemplateError;
 pub use evaluation::{Evaluation, OutputValue};
 pub use expression::{Expression, Function, SubPart};
@@ -32,6 +41,7 @@ pub use parameter::{
     Parameter, ParameterInput, ParameterKind, ParameterLookup, ParameterValue, ParameterValues, lookup_failed,
 };
 pub use pseudo::PseudoParameters;
+pub use summary::{CAPABILITY_AUTO_EXPAND, CAPABILITY_IAM, CAPABILITY_NAMED_IAM, Capabilities};
 pub use template::{
     Assertion, CreationPolicy, DeletionPolicy, Mapping, Output, Resource, ResourceSignal, Rule, Template,
 };

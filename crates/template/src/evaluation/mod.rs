@@ -17,11 +17,11 @@ use crate::expression::Expression;
 use crate::graph::Graph;
 use crate::parameter::ParameterValues;
 use crate::pseudo::PseudoParameters;
-use crate::template::{CreationPolicy, Resource, Template};
+use crate::template::{CreationPolicy, Output, Resource, Template};
 use crate::world::World;
 use compute::Scope;
 pub(crate) use decide::needs as condition_needs;
-pub(crate) use needs::check_import_name;
+pub(crate) use needs::{Use, check_import_name, uses};
 pub use outputs::OutputValue;
 
 /// A template whose conditions are decided. Functions that ask for resources are evaluated on demand.
@@ -111,6 +111,15 @@ impl Evaluation {
     /// The names of all exports that the stack imports.
     pub fn import_names(&self) -> Result<BTreeSet<String>> {
         needs::import_names(&self.template, &self.conditions, &self.parameters, &self.pseudo)
+    }
+
+    /// The outputs whose condition is true, as they are written.
+    pub(crate) fn declared_outputs(&self) -> BTreeMap<&String, &Output> {
+        self.template
+            .outputs
+            .iter()
+            .filter(|(_, output)| decide::is_on(output.condition.as_ref(), &self.conditions))
+            .collect()
     }
 
     fn optional(&self, expression: Option<&Expression>, world: &dyn World) -> Result<Option<Value>> {
