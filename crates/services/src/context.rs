@@ -51,7 +51,7 @@ impl fmt::Debug for RootKey {
 
 /// What a caller inside adds to the commit of a call, so that both are made together or not at all: given the records, the
 /// handler's output and whether the handler changes anything, more changes. It may be asked several times.
-pub(crate) type Companion = Arc<dyn Fn(&View, &Value, bool) -> Result<Vec<Change>, ApiError> + Send + Sync>;
+pub(crate) type Companion = Arc<dyn Fn(&View, &mut Ids, &Value, bool) -> Result<Vec<Change>, ApiError> + Send + Sync>;
 
 /// The stores, the source of ids, the account's own key and the settings.
 pub struct Context {
@@ -134,7 +134,7 @@ impl Context {
         self.attempt(|view, ids| {
             let (output, changes) = decide(view, ids)?;
             let changes_something = changes.iter().any(|change| change.action != Action::Check);
-            let more = companion(view, &output.clone().into_value(), changes_something)?;
+            let more = companion(view, ids, &output.clone().into_value(), changes_something)?;
             let mut batch = Batch::default();
             batch.extend(changes);
             batch.extend(more);

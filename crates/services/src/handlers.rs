@@ -14,6 +14,9 @@ macro_rules! handlers {
         /// The operations that have a handler, by their methods' names.
         pub(crate) const METHODS: &[&str] = &[$(stringify!($method),)*];
 
+        /// How each of them is wired, in the same order.
+        pub(crate) const KINDS: &[&str] = &[$(stringify!($kind),)*];
+
         impl $trait for Service {
             $(handlers!(@$kind $method($input) -> $output = $handler);)*
         }

@@ -79,27 +79,38 @@ impl Services {
     }
 }
 
-/// The operations of a service that have a handler, by their methods' names.
-fn methods(service: &str) -> &'static [&'static str] {
+/// The operations of a service that have a handler, by their methods' names, and how they are wired.
+fn methods(service: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match service {
-        "cloudformation" => cloudformation::METHODS,
-        "ec2" => ec2::METHODS,
-        "ecr" => ecr::METHODS,
-        "ecs" => ecs::METHODS,
-        "elbv2" => elbv2::METHODS,
-        "iam" => iam::METHODS,
-        "logs" => logs::METHODS,
-        "ssm" => ssm::METHODS,
-        "sts" => sts::METHODS,
-        _ => &[],
+        "cloudformation" => (cloudformation::METHODS, cloudformation::KINDS),
+        "ec2" => (ec2::METHODS, ec2::KINDS),
+        "ecr" => (ecr::METHODS, ecr::KINDS),
+        "ecs" => (ecs::METHODS, ecs::KINDS),
+        "elbv2" => (elbv2::METHODS, elbv2::KINDS),
+        "iam" => (iam::METHODS, iam::KINDS),
+        "logs" => (logs::METHODS, logs::KINDS),
+        "ssm" => (ssm::METHODS, ssm::KINDS),
+        "sts" => (sts::METHODS, sts::KINDS),
+        _ => (&[], &[]),
     }
+}
+
+/// A method's and an operation's name, made alike.
+fn plain(name: &str) -> String {
+    name.replace('_', "").to_ascii_lowercase()
+}
+
+/// Whether an operation is wired so that a companion can be in its commit.
+pub(crate) fn takes_companion(service: &str, operation: &str) -> bool {
+    let (methods, kinds) = methods(service);
+    let index = methods.iter().position(|method| plain(method) == plain(operation));
+    index.is_some_and(|index| matches!(kinds[index], "write" | "settings" | "secret"))
 }
 
 /// Every service that answers, with the operations that are served, in the order of their names.
 pub fn served() -> Vec<(&'static ServiceModel, Vec<&'static str>)> {
     let operations = |model: &'static ServiceModel| {
-        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
-        let handled: BTreeSet<String> = methods(model.name).iter().map(|method| plain(method)).collect();
+        let handled: BTreeSet<String> = methods(model.name).0.iter().map(|method| plain(method)).collect();
         let names = model.operations.iter().map(|operation| operation.name);
         let mut names: Vec<&str> = names.filter(|name| handled.contains(&plain(name))).collect();
         names.sort_unstable();

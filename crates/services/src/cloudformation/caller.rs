@@ -7,13 +7,16 @@ use gantry_domain::View;
 use gantry_types::{ACCOUNT, Region, Timestamp, Value};
 use gantry_wire::{Principal, check_input};
 
-use super::failure::Failure;
+use super::failure::{Failure, HandlerErrorCode};
 use crate::context::Companion;
 use crate::{Context, Services};
 
 /// Who calls, in place of a person: its calls may set and remove tags that begin with `aws:`. No credential from outside has
 /// this as its user id.
 pub(crate) const INTERNAL: &str = "cloudformation.amazonaws.com";
+
+/// The companion's answer where a creation changed nothing.
+pub(super) const ALREADY_THERE: &str = "cloudformation:AlreadyThere";
 
 /// Whether CloudFormation itself calls.
 pub(crate) fn is_internal(call: &CallContext) -> bool {
@@ -70,6 +73,10 @@ impl Caller {
         self.run(Arc::new(self.context.accompanied(companion)), service, operation, input).await
     }
 
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     async fn run(
         &self,
         context: Arc<Context>,
@@ -79,7 +86,12 @@ impl Caller {
     ) -> Result<Value, Failure> {
         let call = self.context_of(service, operation, input)?;
         let outcome = self.handle(&context, &call).await;
-        outcome.map_err(|error| Failure::of_call(display_name(&call), &call.request_id, &error))
+        outcome.map_err(|error| {
+            if error.code == ALREADY_THERE {
+                return Failure::handler(HandlerErrorCode::AlreadyExists, error.message);
+            }
+            Failure::of_call(display_name(&call), &call.request_id, &error)
+        })
     }
 
     async fn handle(&self, context: &Arc<Context>, call: &CallContext) -> Result<Value, ApiError> {

@@ -8,6 +8,8 @@ pub(crate) struct Failure {
     message: String,
     /// `None` where CloudFormation itself refuses, before the type's handler is asked.
     code: Option<HandlerErrorCode>,
+    /// The store could not keep a change: nothing that the template could help.
+    is_passing: bool,
 }
 
 /// AWS's classes of what handlers answer.
@@ -29,14 +31,17 @@ pub(crate) enum HandlerErrorCode {
 impl Failure {
     /// CloudFormation's own words.
     pub(crate) fn plain(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: None }
+        Self { message: message.into(), code: None, is_passing: false }
     }
     /// What a type's handler says.
     pub(crate) fn handler(code: HandlerErrorCode, message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: Some(code) }
+        Self { message: message.into(), code: Some(code), is_passing: false }
     }
     pub(crate) fn is(&self, code: HandlerErrorCode) -> bool {
         self.code == Some(code)
+    }
+    pub(crate) fn is_passing(&self) -> bool {
+        self.is_passing
     }
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -59,7 +64,8 @@ impl Failure {
             "{} (Service: {service}, Status Code: {}, Request ID: {request_id})",
             error.message, error.status
         );
-        Self::handler(class_of(error), message)
+        let is_passing = error.code == "ServiceUnavailable" && error.status == 503;
+        Self { is_passing, ..Self::handler(class_of(error), message) }
     }
 }
 

@@ -149,11 +149,13 @@ pub(crate) struct Naming {
     pub(crate) property: &'static str,
     pub(crate) characters_max: usize,
     pub(crate) is_lower_case: bool,
+    /// Several things may have the same name, as the revisions of a task definition's family.
+    pub(crate) is_repeatable: bool,
 }
 
 impl Naming {
     pub(crate) const fn new(property: &'static str, characters_max: usize) -> Self {
-        Self { property, characters_max, is_lower_case: false }
+        Self { property, characters_max, is_lower_case: false, is_repeatable: false }
     }
 }
 
