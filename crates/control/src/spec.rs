@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use gantry_domain::View;
-use gantry_domain::assignment::{InstanceSpec, InterfaceSpec, TaskSpec};
+use gantry_domain::assignment::{InstanceSpec, InterfaceSpec, TaskShown, TaskSpec};
 use gantry_domain::container_instance::{ContainerInstance, InstanceInterface};
 use gantry_domain::task::{Attachment, Task};
 use gantry_domain::task_definition::{ContainerDefinition, TaskDefinition};
 use gantry_link::TaskName;
-use gantry_types::{ContainerName, CpuUnits, MemoryMib, Region, Value};
+use gantry_types::{ACCOUNT, Arn, ContainerName, CpuUnits, MemoryMib, Region, Value};
 
 pub(crate) fn task_name(task: &Task) -> TaskName {
     TaskName { region: task.region.clone(), cluster: task.cluster.clone(), task: task.id.clone() }
@@ -38,6 +38,10 @@ pub(crate) fn task_spec(view: &View, task: &Task) -> Option<TaskSpec> {
         memory: (definition.memory.is_some() || overridden("memory")).then_some(task.memory),
         containers: containers(definition, task, overrides),
         volumes: definition.volumes.clone(),
+        role: role(definition, overrides),
+        // No decision rests on it: whoever sends the task adds it.
+        key: None,
+        shown: shown(task),
     })
 }
 
@@ -53,6 +57,29 @@ fn instance_spec(view: &View, instance: &ContainerInstance) -> Option<InstanceSp
         instance: instance.instance.clone(),
         interface: interface_spec(view, &instance.region, &instance.interface)?,
     })
+}
+
+/// The definition's role, or the one that the task was started with; both are written as an ARN or as the role's name.
+fn role(definition: &TaskDefinition, overrides: Option<&Value>) -> Option<Arn> {
+    let overridden = overrides.and_then(|all| all.get("taskRoleArn")).and_then(Value::as_str);
+    let given = overridden.or(definition.task_role.as_deref()).filter(|given| !given.is_empty())?;
+    match given.starts_with("arn:") {
+        true => given.parse().ok(),
+        false => format!("arn:aws:iam::{ACCOUNT}:role/{given}").parse().ok(),
+    }
+}
+
+fn shown(task: &Task) -> TaskShown {
+    let text = |tag: &Value, member: &str| tag.get(member).and_then(Value::as_str).map(str::to_owned);
+    let tags = task.document.get("tags").map(Value::as_list).unwrap_or_default();
+    let arns = task.containers.iter().map(|container| (container.name.clone(), container.arn.clone()));
+    TaskShown {
+        container_arns: arns.collect(),
+        tags: tags
+            .iter()
+            .filter_map(|tag| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default())))
+            .collect(),
+    }
 }
 
 fn interface_spec(view: &View, region: &Region, interface: &InstanceInterface) -> Option<InterfaceSpec> {

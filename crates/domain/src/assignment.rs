@@ -13,6 +13,7 @@ use gantry_types::{
 use crate::network::{Cidr, SecurityRule};
 use crate::task::{ContainerStatus, HealthStatus, StopCode};
 use crate::task_definition::{ContainerDefinition, LaunchType, NetworkMode, Volume};
+use crate::task_session::{TaskKey, TaskSubject};
 
 /// Everything that a node needs to run one task, overrides applied.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -39,6 +40,21 @@ pub struct TaskSpec {
     /// In `bridge` and `host` mode the host ports of their mappings are those that placement chose.
     pub containers: Vec<ContainerDefinition>,
     pub volumes: Vec<Volume>,
+    /// What its containers call AWS's APIs as.
+    #[serde(default)]
+    pub role: Option<Arn>,
+    /// Makes the role's credentials; added when the task is sent to its node.
+    #[serde(default)]
+    pub key: Option<TaskKey>,
+    #[serde(default)]
+    pub shown: TaskShown,
+}
+
+/// What a task is told of itself and nothing here rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct TaskShown {
+    pub container_arns: BTreeMap<ContainerName, Arn>,
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A container instance, as its tasks see it.
@@ -162,4 +178,14 @@ impl TaskSpec {
     }
     /// The default between the stop signal and SIGKILL.
     pub const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+    /// Whose credentials the task is given.
+    pub fn subject(&self) -> Option<TaskSubject> {
+        Some(TaskSubject {
+            role: self.role.clone()?,
+            region: self.region.clone(),
+            cluster: self.cluster.clone(),
+            task: self.task.clone(),
+        })
+    }
 }

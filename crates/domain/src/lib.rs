@@ -25,6 +25,7 @@ pub mod object;
 pub mod service;
 pub mod task;
 pub mod task_definition;
+pub mod task_session;
 
 pub use batch::Batch;
 pub use change::{Action, Change, Expect};

@@ -138,13 +138,17 @@ impl ServerConfig {
     }
 
     pub fn endpoint(&self) -> String {
-        let host = match self.listen.ip() {
+        format!("http://{}", self.reachable())
+    }
+
+    /// Where the AWS APIs are reached from this machine.
+    pub fn reachable(&self) -> SocketAddr {
+        let ip = match self.listen.ip() {
             // A server that listens on every address is reached from here by the loopback one.
-            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-            ip => ip.to_string(),
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
         };
-        format!("http://{host}:{}", self.listen.port())
+        SocketAddr::new(ip, self.listen.port())
     }
 
     /// Keeps the configuration for the children: written whole or not at all.

@@ -40,6 +40,7 @@ pub(crate) fn config(server: &ServerConfig) -> NodeConfig {
         &server.instance,
     );
     NodeConfig {
+        api: Some(server.reachable()),
         image_pull_behavior: server.image_pull_behavior,
         registries_file: server.registry_config.clone(),
         ..config

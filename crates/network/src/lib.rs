@@ -29,6 +29,7 @@ mod sockets;
 mod vpc;
 
 pub use cidr::{CidrError, Ipv4Cidr};
+pub use dns::places::{Place, Places};
 pub use limits::UPLINK_RANGE_DEFAULT;
 pub use name::{Instance, NameError};
 pub use namespace::NamespaceError;

@@ -1,7 +1,7 @@
 //! The node's side: starting containers, talking to their shims, reading what they use.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -273,6 +273,25 @@ impl Runtime {
     /// Runs a command in a container to its end or timeout.
     pub fn exec(&self, id: &ContainerId, request: &ExecRequest) -> Result<ExecResult, ExecError> {
         exec::exec(self, id, request)
+    }
+
+    /// When a container's program began, also of one that has ended.
+    pub fn started_at(&self, id: &ContainerId) -> Option<Timestamp> {
+        self.directory(id).read_shim().ok()?.started_at
+    }
+
+    /// The network of a container that runs, to make sockets in.
+    pub fn network_namespace(&self, id: &ContainerId) -> Result<OwnedFd, SignalError> {
+        let gone = || SignalError::NotRunning(id.clone());
+        let container = self.directory(id).read_shim().ok().and_then(|shim| shim.container).ok_or_else(gone)?;
+        let opened = File::open(format!("/proc/{}/ns/net", container.pid));
+        // Looked at last: while it lives, the id that was opened by is its own.
+        container.alive().ok_or_else(gone)?;
+        opened.map(OwnedFd::from).map_err(|source| SignalError::Io {
+            attempted: "open the network of",
+            id: id.clone(),
+            source,
+        })
     }
 
     /// What a container uses, read from its control group.

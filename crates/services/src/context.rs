@@ -86,8 +86,9 @@ impl Context {
         &self.shared.logs
     }
 
-    /// What verifies a request that is signed with this access key: the account's own, a user's, or a session's.
-    pub fn credential(&self, access_key: &str) -> Option<Credential> {
+    /// What verifies a request that is signed with this access key: the account's own, a user's, or a session's, which may be
+    /// proved by the token that the request presents.
+    pub fn credential(&self, access_key: &str, token: Option<&str>) -> Option<Credential> {
         if access_key == self.shared.root.access_key_id {
             return Some(Credential {
                 secret_key: self.shared.root.secret_access_key.clone(),
@@ -96,7 +97,13 @@ impl Context {
                 principal: Principal::root(),
             });
         }
-        self.read(|view| sts::find_session(view, access_key).or_else(|| user_credential(view, access_key)))
+        let secret = &self.shared.root.secret_access_key;
+        self.read(|view| {
+            token
+                .and_then(|token| sts::find_task_session(view, secret, access_key, token))
+                .or_else(|| sts::find_session(view, access_key))
+                .or_else(|| user_credential(view, access_key))
+        })
     }
 
     pub fn settings(&self) -> &Settings {

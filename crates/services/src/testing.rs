@@ -116,7 +116,7 @@ impl World {
             now: self.now,
             request_id: "00000000-0000-4000-8000-000000000000".to_owned(),
         };
-        let lookup = |key: &str| self.context.credential(key);
+        let lookup = |key: &str, token: Option<&str>| self.context.credential(key, token);
         let auth = Auth { lookup: &lookup, mode: AuthMode::Verify, anonymous: Principal::root() };
         let response = match parse_request(&MODELS, &request, &auth) {
             Ok(call) => self.run(&call).await,

@@ -16,7 +16,7 @@
 //! ```text
 //! static SERVICES: Services = Services::new(gantry_api::SERVICES);
 //! let request = Request { method, uri, headers, body, now, request_id };
-//! let auth = Auth { lookup: &|key| keys.get(key), mode: AuthMode::Verify, anonymous: Principal::root() };
+//! let auth = Auth { lookup: &|key, _token| keys.get(key), mode: AuthMode::Verify, anonymous: Principal::root() };
 //! let response = match parse_request(&SERVICES, &request, &auth) {
 //!     Err(response) => response,
 //!     Ok(call) => match handle(&call).await {

@@ -177,7 +177,7 @@ fn understand(
     body: &[u8],
     request_id: String,
 ) -> Result<Box<Call>, Box<Response>> {
-    let lookup = |key: &str| api.context.credential(key);
+    let lookup = |key: &str, token: Option<&str>| api.context.credential(key, token);
     let auth = Auth { lookup: &lookup, mode: api.mode, anonymous: Principal::root() };
     let request = gantry_wire::Request {
         method: &head.method,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gantry_control::{CommitFailure, CommitId, Core, Effect, Event, Limits};
 use gantry_domain::Change;
+use gantry_domain::task_session::InstallationKey;
+use gantry_link::ToNode;
 use gantry_store::{CommitError, Database, Subscription, SubscriptionError, TransactionError};
 use gantry_types::{Ids, Timestamp};
 use tokio::sync::mpsc;
@@ -23,6 +25,7 @@ pub(crate) async fn run(
     links: Links,
     mut events: mpsc::Receiver<Event>,
     mut ids: Ids,
+    sessions: InstallationKey,
     limits: Limits,
 ) {
     let mut subscription = database.subscribe();
@@ -37,7 +40,7 @@ pub(crate) async fn run(
                 Effect::Commit(id, changes) => {
                     commits.spawn(commit(database.clone(), id, changes));
                 }
-                Effect::ToNode(link, message) => links.send_to_node(link, message),
+                Effect::ToNode(link, message) => links.send_to_node(link, with_key(message, &sessions)),
                 Effect::ToLb(link, message) => links.send_to_lb(link, message),
                 Effect::Close(link, why) => links.close(link, &why),
                 Effect::WakeAt(at) => wake_at = at,
@@ -64,6 +67,14 @@ pub(crate) async fn run(
             () = tokio::time::sleep_until(Instant::now() + sleep) => Event::Tick,
         };
     }
+}
+
+/// A task that has a role is sent with what makes the role's credentials.
+fn with_key(mut message: ToNode, sessions: &InstallationKey) -> ToNode {
+    if let ToNode::Run(spec) = &mut message {
+        spec.key = spec.subject().map(|subject| sessions.task_key(&subject));
+    }
+    message
 }
 
 async fn commit(

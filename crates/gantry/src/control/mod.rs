@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use gantry_control::Limits;
 use gantry_domain::network::Cidr;
+use gantry_domain::task_session::InstallationKey;
 use gantry_services::{Context, RootKey, Settings};
 use gantry_store::{Database, FileDisk, Options};
 use gantry_telemetry::logs::LogStore;
@@ -56,12 +57,19 @@ async fn serve(child: &Child) -> Result<(), String> {
     let (logs, logs_waiting) = mpsc::channel(LOG_DELIVERIES_MAX);
     let links = link_server::Links::default();
     let block = Block::new(crate::hosts::SYSTEM_FILE, &child.config.instance);
-    let looping =
-        control_loop::run(database.clone(), links.clone(), events_waiting, ids()?, Limits::default());
+    let (root, account_created_at) = account(child)?;
+    let sessions = InstallationKey::derive(&root.secret_access_key);
+    let looping = control_loop::run(
+        database.clone(),
+        links.clone(),
+        events_waiting,
+        ids()?,
+        sessions,
+        Limits::default(),
+    );
     let linking = link_server::serve(link_listener(child)?, links.clone(), events, logs);
     let naming = names::keep(database.clone(), block.clone());
 
-    let (root, account_created_at) = account(child)?;
     let context = Arc::new(Context::new(
         database,
         log_store.clone(),

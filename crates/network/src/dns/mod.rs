@@ -6,7 +6,7 @@
 //! that wait are bounded for each client and in all, and what goes upstream is a new message, not the client's bytes.
 
 mod answer;
-mod places;
+pub(crate) mod places;
 mod serve;
 mod upstream;
 mod zone;

@@ -4,28 +4,31 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(super) struct Places {
+/// Places for clients.
+#[derive(Debug)]
+pub struct Places {
     all_max: usize,
     per_client_max: usize,
     taken: Arc<Taken>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Taken(Mutex<HashMap<IpAddr, usize>>);
 
 /// A place that is given back when it is dropped.
-pub(super) struct Place {
+#[derive(Debug)]
+pub struct Place {
     client: IpAddr,
     taken: Arc<Taken>,
 }
 
 impl Places {
-    pub(super) fn new(all_max: usize, per_client_max: usize) -> Self {
+    pub fn new(all_max: usize, per_client_max: usize) -> Self {
         Self { all_max, per_client_max, taken: Arc::default() }
     }
 
     /// None when there is no place left.
-    pub(super) fn take(&self, client: IpAddr) -> Option<Place> {
+    pub fn take(&self, client: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock();
         // A client without a place has no entry, so there are never more entries than places.
         let all: usize = taken.values().sum();

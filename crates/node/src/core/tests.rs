@@ -76,6 +76,9 @@ fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
         memory: None,
         containers,
         volumes: vec![],
+        role: None,
+        key: None,
+        shown: Default::default(),
     }
 }
 

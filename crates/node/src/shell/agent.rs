@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::dispatch::{Dispatcher, Happened, TaskWork};
 use super::gate::Act;
+use super::inquiry::Inquiry;
 use super::layout::{container_id, is_plain};
 use super::limits::SLEEP_MAX;
 use super::link::{Incoming, Session};
@@ -35,13 +36,18 @@ pub(super) struct Agent {
     /// Events that came of doing effects.
     queue: VecDeque<Event>,
     happenings: mpsc::Receiver<Happened>,
+    inquiries: mpsc::Receiver<Inquiry>,
     /// Tasks were promised more memory than there is.
     is_overcommitted: bool,
 }
 
 impl Agent {
     /// `happenings` is where the dispatcher's works come back.
-    pub(super) fn new(dispatcher: Dispatcher, happenings: mpsc::Receiver<Happened>) -> Self {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        happenings: mpsc::Receiver<Happened>,
+        inquiries: mpsc::Receiver<Inquiry>,
+    ) -> Self {
         Self {
             dispatcher,
             state: State::default(),
@@ -50,6 +56,7 @@ impl Agent {
             reported: None,
             queue: VecDeque::new(),
             happenings,
+            inquiries,
             is_overcommitted: false,
         }
     }
@@ -93,6 +100,7 @@ impl Agent {
                 () = &mut stop => return,
                 Some(incoming) = link.recv() => self.heard(incoming).await,
                 Some(happened) = self.happenings.recv() => self.happened(happened).await,
+                Some(inquiry) = self.inquiries.recv() => inquiry.answer(self.state.tasks()),
                 () = sleep(wake.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) => {
                     let due = self.state.wake_at();
                     self.step(Event::Tick).await;

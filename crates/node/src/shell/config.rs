@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub registries_file: Option<PathBuf>,
     /// Before a pull that failed is tried again; doubled each time.
     pub image_pull_pause_min: Duration,
+    /// Where the AWS APIs are answered on this machine; tasks are led there. `None`: nowhere.
+    pub api: Option<SocketAddr>,
     /// Address pairs between VPCs and the host come from here.
     pub uplink_range: Ipv4Cidr,
 }
@@ -69,6 +72,7 @@ impl NodeConfig {
             image_pull_behavior: ImagePullBehavior::default(),
             registries_file: None,
             image_pull_pause_min: PULL_PAUSE_MIN,
+            api: None,
             uplink_range: UPLINK_RANGE_DEFAULT,
         }
     }
@@ -98,8 +102,8 @@ impl NodeConfig {
     }
 }
 
-/// Keeps sockets by name beyond the life of this process, so that questions to a VPC's DNS wait for the next one instead of
-/// being lost. Calls may block for a moment and come from any thread.
+/// Keeps sockets by name beyond the life of this process, so that questions to a VPC's DNS and connections to its tasks'
+/// endpoints wait for the next one instead of being lost. Calls may block for a moment and come from any thread.
 pub trait SocketStore: Send + Sync {
     /// What an earlier process put under this name.
     fn take(&self, name: &str) -> Option<Vec<OwnedFd>>;

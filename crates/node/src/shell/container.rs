@@ -11,6 +11,7 @@ use gantry_runtime::{
 };
 use gantry_types::CpuUnits;
 
+use super::endpoints;
 use super::layout::Layout;
 use super::limits::OUTPUT_BYTES_MAX;
 
@@ -49,7 +50,7 @@ pub(super) fn container_spec(
         task: task.task.clone(),
         layers,
         command,
-        environment: environment(definition, image),
+        environment: environment(definition, image, endpoints::offered(task, index)),
         working_directory: working_directory(definition, image),
         user: definition.user.clone().unwrap_or_else(|| image.user.clone()),
         hostname: hostname(task, definition),
@@ -89,13 +90,18 @@ fn command(definition: &ContainerDefinition, image: &ImageConfig) -> Vec<String>
     entry_point.into_iter().chain(arguments).collect()
 }
 
-/// The image's variables in their order, those of the task instead of or behind them. What every container has (`PATH`, `HOME`,
-/// `HOSTNAME`) the runtime adds where it is missing.
-fn environment(definition: &ContainerDefinition, image: &ImageConfig) -> Vec<(String, String)> {
+/// The image's variables in their order, those that ECS offers instead of or behind them, and those of the task over all. What
+/// every container has (`PATH`, `HOME`, `HOSTNAME`) the runtime adds where it is missing.
+fn environment(
+    definition: &ContainerDefinition,
+    image: &ImageConfig,
+    offered: Vec<(String, String)>,
+) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = Vec::new();
     let own = image.env.iter().map(|line| line.split_once('=').unwrap_or((line, "")));
     let given = definition.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in own.chain(given).filter(|(name, _)| !name.is_empty()) {
+    let offered = offered.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in own.chain(offered).chain(given).filter(|(name, _)| !name.is_empty()) {
         match environment.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => value.clone_into(known),
             None => environment.push((name.to_owned(), value.to_owned())),

@@ -71,6 +71,9 @@ fn task() -> TaskSpec {
             Volume { name: "scratch".to_owned(), host_path: None },
             Volume { name: "host".to_owned(), host_path: Some("/srv/data".to_owned()) },
         ],
+        role: None,
+        key: None,
+        shown: Default::default(),
     }
 }
 

@@ -67,6 +67,30 @@ pub(super) const START_SETTLE_POLL: Duration = Duration::from_millis(5);
 pub(super) const RECORD_BYTES_MAX: u64 = 32 << 20;
 pub(super) const RECORDS_MAX: usize = 100_000;
 
+/// Questions about the state that wait for the thread that owns it.
+pub(super) const INQUIRIES_WAITING_MAX: usize = 256;
+/// Connections to the tasks' metadata in one VPC, in all and from one address.
+pub(super) const METADATA_CONNECTIONS_MAX: usize = 1024;
+pub(super) const METADATA_CONNECTIONS_PER_CLIENT_MAX: usize = 64;
+/// From the end of one request to the whole head of the next.
+pub(super) const METADATA_HEAD_WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const METADATA_HEAD_BYTES_MAX: usize = 16 << 10;
+pub(super) const METADATA_HEADERS_MAX: usize = 64;
+/// A client that reads its answers slowly, or sends a body that nobody reads, is cut off.
+pub(super) const METADATA_CONNECTION_LIFE_MAX: Duration = Duration::from_secs(300);
+/// Connections from one VPC to the AWS APIs, in all and from one address. `control` has its own limit.
+pub(super) const RELAY_CONNECTIONS_MAX: usize = 512;
+pub(super) const RELAY_CONNECTIONS_PER_CLIENT_MAX: usize = 64;
+pub(super) const RELAY_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// What a client may still say when the server has closed.
+pub(super) const RELAY_LINGER_MAX: Duration = Duration::from_secs(5);
+/// After accepting failed for want of descriptors or memory.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Containers whose last sample is kept for the next question.
+pub(super) const STATS_CONTAINERS_MAX: usize = 4096;
+/// Between two samples that make a rate.
+pub(super) const STATS_INTERVAL_MIN: Duration = Duration::from_millis(500);
+
 /// The longest sleep: a clock that was set back is noticed after it.
 pub(super) const SLEEP_MAX: Duration = Duration::from_secs(10);
 /// What is on its way when the node ends gets this much time; it is found again at the next start anyhow.

@@ -14,9 +14,11 @@ mod clean;
 mod config;
 mod container;
 mod dispatch;
+mod endpoints;
 mod exits;
 mod gate;
 mod image;
+mod inquiry;
 mod layout;
 mod limits;
 mod link;
@@ -43,6 +45,7 @@ use agent::Agent;
 pub use clean::remove_all;
 pub use config::{NoSocketStore, NodeConfig, NodeError, SocketStore};
 use dispatch::Dispatcher;
+use endpoints::Endpoints;
 use image::ImageSource;
 pub use pull::ImagePullBehavior;
 use tokio::sync::mpsc;
@@ -101,14 +104,17 @@ async fn serve(
     let known = restoration.vpcs.iter().map(|spec| spec.vpc.clone()).collect();
     vpc::drop_stale_sockets(&*sockets, &known);
     let logs = LogShipper::start().map_err(NodeError::io("start shipping output"))?;
-    let networks = Arc::new(Networks::new(vpcs.clone(), layout, sockets));
+    let (inquirer, inquiries) = inquiry::channel();
+    let endpoints = Arc::new(Endpoints::new(inquirer, machine.clone(), config.api));
+    let networks = Arc::new(Networks::new(vpcs.clone(), layout, sockets, endpoints));
     let hello = Hello {
         protocol: PROTOCOL,
         version: config.version.clone(),
         role: Role::Node { id, cpu: machine::cpu(), memory: machine::memory() },
     };
     let (happened, happenings) = mpsc::channel(limits::EVENTS_WAITING_MAX);
-    let mut agent = Agent::new(Dispatcher::new(machine, vpcs, networks, logs, happened), happenings);
+    let dispatcher = Dispatcher::new(machine, vpcs, networks, logs, happened);
+    let mut agent = Agent::new(dispatcher, happenings, inquiries);
     agent.resume(restoration).await;
     ready();
     agent.run(link::spawn(config.control_socket, hello), stop).await;

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::blocking;
 use super::config::SocketStore;
+use super::endpoints::{self, EndpointSockets, Endpoints};
 use super::layout::Layout;
 use super::limits::{NETWORK_WAIT_MAX, VPC_RETRY_PAUSE_MAX, VPC_RETRY_PAUSE_MIN};
 use super::record;
@@ -35,6 +36,7 @@ struct Tools {
     layout: Layout,
     sockets: Arc<dyn SocketStore>,
     upstreams: Arc<Upstreams>,
+    endpoints: Arc<Endpoints>,
 }
 
 struct Worker {
@@ -59,9 +61,15 @@ struct Applied {
 }
 
 impl Networks {
-    pub(super) fn new(vpcs: Arc<Vpcs>, layout: Layout, sockets: Arc<dyn SocketStore>) -> Self {
+    pub(super) fn new(
+        vpcs: Arc<Vpcs>,
+        layout: Layout,
+        sockets: Arc<dyn SocketStore>,
+        endpoints: Arc<Endpoints>,
+    ) -> Self {
         let upstreams = Arc::new(Upstreams::of_host());
-        Self { tools: Arc::new(Tools { vpcs, layout, sockets, upstreams }), workers: Mutex::default() }
+        let tools = Arc::new(Tools { vpcs, layout, sockets, upstreams, endpoints });
+        Self { tools, workers: Mutex::default() }
     }
 
     /// Makes the VPC so, sooner or later.
@@ -131,6 +139,7 @@ impl Worker {
 struct Made {
     config: Option<VpcConfig>,
     dns: Option<Dns>,
+    endpoints: Option<JoinHandle<()>>,
 }
 
 struct Dns {
@@ -196,6 +205,7 @@ impl Tools {
         }
         applied.send_if_modified(|applied| !std::mem::replace(&mut applied.exists, true));
         self.serve_names(spec, made).await?;
+        self.serve_endpoints(&spec.vpc, made).await?;
         let (vpcs, spec) = (self.vpcs.clone(), spec.clone());
         let secure = move || vpcs.set_security(&spec.vpc, security(&spec));
         blocking(secure).await.map_err(|error| error.to_string())
@@ -223,6 +233,18 @@ impl Tools {
             }
         });
         made.dns = Some(Dns { zone: sender, server });
+        Ok(())
+    }
+
+    /// What tasks find at their link-local address.
+    async fn serve_endpoints(&self, vpc: &VpcId, made: &mut Made) -> Result<(), String> {
+        if made.endpoints.as_ref().is_some_and(|serving| !serving.is_finished()) {
+            return Ok(());
+        }
+        let (store, id, path) = (self.sockets.clone(), vpc.clone(), self.vpcs.vpc_namespace(vpc));
+        let sockets = blocking(move || EndpointSockets::open(&*store, &id, &path)).await;
+        let sockets = sockets.map_err(|error| format!("its tasks' endpoints: {error}"))?;
+        made.endpoints = Some(self.endpoints.serve(vpc.clone(), sockets));
         Ok(())
     }
 
@@ -258,10 +280,15 @@ impl Tools {
             dns.server.abort();
             let _ = dns.server.await;
         }
+        if let Some(serving) = made.endpoints.take() {
+            serving.abort();
+            let _ = serving.await;
+        }
         let (vpcs, store, layout, id) =
             (self.vpcs.clone(), self.sockets.clone(), self.layout.clone(), id.clone());
         let remove = move || {
             store.remove(&socket_name(&id));
+            store.remove(&endpoints::socket_name(&id));
             vpcs.teardown_vpc(&id).map_err(|error| error.to_string())?;
             record::remove_vpc(&layout, &id).map_err(|error| error.to_string())
         };
@@ -287,7 +314,8 @@ const SOCKET_PREFIX: &str = "dns-";
 /// Gives back the sockets of VPCs that are no more.
 pub(super) fn drop_stale_sockets(store: &dyn SocketStore, known: &BTreeSet<VpcId>) {
     for name in store.names() {
-        let vpc = name.strip_prefix(SOCKET_PREFIX).map(VpcId::from);
+        let prefixes = [SOCKET_PREFIX, endpoints::SOCKET_PREFIX];
+        let vpc = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(VpcId::from);
         if vpc.is_some_and(|vpc| !known.contains(&vpc)) {
             store.remove(&name);
         }

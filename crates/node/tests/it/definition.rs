@@ -108,6 +108,9 @@ pub(crate) fn task(number: u8, containers: Vec<ContainerDefinition>) -> TaskSpec
         memory: Some(MemoryMib(512)),
         containers,
         volumes: vec![],
+        role: None,
+        key: None,
+        shown: Default::default(),
     }
 }
 

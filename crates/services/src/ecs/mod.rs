@@ -13,6 +13,7 @@ mod names;
 mod network;
 mod placement;
 mod providers;
+mod roles;
 mod services;
 mod tags;
 mod tasks;

@@ -16,8 +16,9 @@ pub(crate) use verify::authenticate;
 
 /// How requests prove who they come from.
 pub struct Auth<'a> {
-    /// Finds an access key's secret and owner.
-    pub lookup: &'a dyn Fn(&str) -> Option<Credential>,
+    /// Finds an access key's secret and owner. The session token that the request presents is its second argument: there are
+    /// sessions of which no record is kept.
+    pub lookup: &'a dyn Fn(&str, Option<&str>) -> Option<Credential>,
     pub mode: AuthMode,
     /// Who calls with a key that nobody knows, or with none, where that is allowed.
     pub anonymous: Principal,

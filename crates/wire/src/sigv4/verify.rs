@@ -35,7 +35,11 @@ fn accept(presented: &Presented, auth: &Auth<'_>) -> Result<Caller, Refusal> {
     let Some(identity) = &presented.identity else {
         return Ok(auth.anybody(Region::from(DEFAULT_REGION)));
     };
-    let known = (auth.lookup)(&identity.access_key);
+    let token = match &presented.proof {
+        Proof::Signature(signature) => signature.session_token.as_deref(),
+        Proof::None | Proof::Malformed(_) => None,
+    };
+    let known = (auth.lookup)(&identity.access_key, token);
     Ok(Caller {
         access_key: identity.access_key.clone(),
         region: region(identity)?,
@@ -69,7 +73,8 @@ fn verify(
     check_scope(service, &identity.scope)?;
     check_headers(request, signature)?;
     check_time(service, &identity.scope, signature, request.now)?;
-    let credential = (auth.lookup)(&identity.access_key).ok_or(Refusal::UnknownKey)?;
+    let credential = (auth.lookup)(&identity.access_key, signature.session_token.as_deref());
+    let credential = credential.ok_or(Refusal::UnknownKey)?;
     check_token(&credential, signature, request.now)?;
     let payload_hash = covered_payload(service, operation, request, signature)?;
     check_digits(service, request, identity, signature, &payload_hash, &credential.secret_key)?;

@@ -283,7 +283,7 @@ impl Ask {
     }
 
     pub(crate) fn send(&self) -> Result<Call, Box<Response>> {
-        let lookup = |key: &str| credential(key);
+        let lookup = |key: &str, _token: Option<&str>| credential(key);
         let auth = Auth { lookup: &lookup, mode: self.mode, anonymous: Principal::root() };
         let request = Request {
             method: &self.method,

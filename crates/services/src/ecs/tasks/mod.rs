@@ -20,6 +20,7 @@ use super::describe;
 use super::names::{client, cluster, invalid, is_set, refuse_unsupported, task, task_definition};
 use super::network;
 use super::placement::{self, constraints, strategies};
+use super::roles;
 use super::providers::capacity;
 use super::tags::{check_count, check_tags, tags_of, tags_value};
 use crate::Decision;
@@ -75,6 +76,7 @@ pub(super) fn run(
     let found = runnable(view, call, &input.task_definition, capacity.launch_type)?;
     let definition = found.value();
     refuse_unsupported(&[("volumeConfigurations", is_set(&input.volume_configurations))])?;
+    roles::check(view, definition, input.overrides.as_ref())?;
     placement::check_launch_type(
         capacity.launch_type,
         &input.placement_constraints,
