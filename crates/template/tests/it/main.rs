@@ -1,0 +1,14 @@
+//! Templates as people write them: what they become, and how wrong ones are refused.
+
+mod bounds;
+mod changes;
+mod documents;
+mod functions;
+mod order;
+mod parameters;
+mod properties;
+mod refusals;
+mod rules;
+mod stack;
+mod summary;
+mod systems;
