@@ -76,9 +76,15 @@ pub struct Selected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
     /// The tag is gone, and its image if it was the last.
-    Tag { tag: String, digest: Digest },
+    Tag {
+        tag: String,
+        digest: Digest,
+    },
     /// The image is gone with all of its tags.
-    Image { digest: Digest, tags: Vec<String> },
+    Image {
+        digest: Digest,
+        tags: Vec<String>,
+    },
     NotFound,
     /// The tag leads to another digest.
     Mismatch,
@@ -164,9 +170,8 @@ impl Registry {
         repository: &RepositoryName,
         name: &ImageName,
     ) -> Result<ManifestContent, RegistryError> {
-        let (digest, media_type) = self
-            .find(repository, name)?
-            .ok_or_else(|| RegistryError::ManifestUnknown(name.to_string()))?;
+        let (digest, media_type) =
+            self.find(repository, name)?.ok_or_else(|| RegistryError::ManifestUnknown(name.to_string()))?;
         let content = self.store.blobs().read(&digest, self.store.limits().document_bytes_max)?;
         Ok(ManifestContent { digest, media_type, content })
     }
@@ -236,6 +241,15 @@ impl Registry {
                 }
             }
             Ok(outcomes)
+        })?)
+    }
+
+    /// Takes a tag away and leaves its image; gives the image's digest, `None` if there is no such tag.
+    pub fn untag(&self, repository: &RepositoryName, tag: &str) -> Result<Option<Digest>, RegistryError> {
+        let key = format!("{}:{tag}", repository.full());
+        let ingest = self.store.ingest()?;
+        Ok(self.store.change_references(ingest.temporary(), |references| {
+            Ok(references.0.remove(&key).map(|target| target.digest))
         })?)
     }
 

@@ -97,10 +97,7 @@ impl Registry {
 }
 
 /// The media type by which the manifest is known.
-fn check_media_type<'a>(
-    document: &'a Document,
-    told: Option<&'a str>,
-) -> Result<&'a str, RegistryError> {
+fn check_media_type<'a>(document: &'a Document, told: Option<&'a str>) -> Result<&'a str, RegistryError> {
     let own = document.media_type();
     let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
     match told {

@@ -113,11 +113,7 @@ impl Registry {
         Ok(Upload { registry: self.clone(), id: id.to_owned(), state, turn })
     }
 
-    fn find_upload(
-        &self,
-        repository: &RepositoryName,
-        id: &str,
-    ) -> Result<Arc<Mutex<State>>, RegistryError> {
+    fn find_upload(&self, repository: &RepositoryName, id: &str) -> Result<Arc<Mutex<State>>, RegistryError> {
         let state = self.uploads.lock().get(id).cloned().ok_or(RegistryError::UploadUnknown)?;
         let is_of_it = lock(&state).repository == format!("{}/{}", repository.region(), repository.name());
         if is_of_it { Ok(state) } else { Err(RegistryError::UploadUnknown) }
@@ -291,7 +287,8 @@ impl Uploads {
                 let _ = files::remove_tree(&directory);
                 continue;
             };
-            let state = State { directory, repository, size, file: None, hasher: None, turn: 0, is_over: false };
+            let state =
+                State { directory, repository, size, file: None, hasher: None, turn: 0, is_over: false };
             states.insert(id, Arc::new(Mutex::new(state)));
         }
         Ok(Self { states: Mutex::new(states) })
