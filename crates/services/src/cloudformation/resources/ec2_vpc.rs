@@ -2,10 +2,12 @@
 
 use gantry_types::Value;
 
+use super::calls;
+use super::tags::{self, Tagged};
 use crate::cloudformation::caller::Caller;
-use crate::cloudformation::failure::{Failure, HandlerErrorCode};
+use crate::cloudformation::failure::Failure;
 use crate::cloudformation::mapping;
-use crate::cloudformation::resource::{Creation, Kind, Property, ResourceType, TagChanges, Wanted, Work};
+use crate::cloudformation::resource::{Creation, Kind, Property, ResourceType, Wanted, Work};
 
 pub(super) struct Vpc;
 
@@ -70,31 +72,12 @@ impl ResourceType for Vpc {
     ) -> Work<'a, ()> {
         Box::pin(async move {
             self.configure(caller, wanted, id).await?;
-            let tags = TagChanges::between(old, wanted);
-            let resources = || Value::from(vec![id]);
-            if !tags.set.is_empty() {
-                let set = tags.set_list("Key", "Value");
-                caller
-                    .call("ec2", "CreateTags", Value::structure([("Resources", resources()), ("Tags", set)]))
-                    .await?;
-            }
-            if !tags.removed.is_empty() {
-                let key = |key: &String| Value::structure([("Key", key.as_str().into())]);
-                let removed = Value::List(tags.removed.iter().map(key).collect());
-                let input = Value::structure([("Resources", resources()), ("Tags", removed)]);
-                caller.call("ec2", "DeleteTags", input).await?;
-            }
-            Ok(())
+            tags::update(caller, wanted, old, Tagged::Ec2 { id }).await
         })
     }
 
     fn delete<'a>(&'a self, caller: &'a Caller, _wanted: &'a Wanted<'a>, id: &'a str) -> Work<'a, ()> {
-        Box::pin(async move {
-            match caller.call("ec2", "DeleteVpc", Value::structure([("VpcId", id.into())])).await {
-                Err(failure) if failure.is(HandlerErrorCode::NotFound) => Ok(()),
-                outcome => outcome.map(|_| ()),
-            }
-        })
+        calls::remove(caller, "ec2", "DeleteVpc", Value::structure([("VpcId", id.into())]))
     }
 
     fn read<'a>(&'a self, caller: &'a Caller, wanted: &'a Wanted<'a>, id: &'a str) -> Work<'a, Value> {

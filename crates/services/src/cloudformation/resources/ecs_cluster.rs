@@ -2,11 +2,11 @@
 
 use gantry_types::Value;
 
+use super::calls::{self, changed};
+use super::tags::{self, Tagged};
 use crate::cloudformation::caller::Caller;
-use crate::cloudformation::failure::{Failure, HandlerErrorCode};
-use crate::cloudformation::resource::{
-    Creation, Kind, Naming, Property, ResourceType, TagChanges, Wanted, Work,
-};
+use crate::cloudformation::failure::Failure;
+use crate::cloudformation::resource::{Creation, Kind, Naming, Property, ResourceType, Wanted, Work};
 
 pub(super) struct Cluster;
 
@@ -20,6 +20,7 @@ const PROPERTIES: &[Property] = &[
     Property::new("Tags", Kind::List),
 ];
 const RENAMES: &[(&str, &str)] = &[("ClusterSettings", "settings")];
+const PROVIDERS: &[&str] = &["CapacityProviders", "DefaultCapacityProviderStrategy"];
 
 impl ResourceType for Cluster {
     fn name(&self) -> &'static str {
@@ -53,36 +54,24 @@ impl ResourceType for Cluster {
             let mut input = wanted.input("ecs", "UpdateCluster", RENAMES)?;
             input.set("cluster", id);
             caller.call("ecs", "UpdateCluster", input).await?;
-            let mut input = wanted.input("ecs", "PutClusterCapacityProviders", RENAMES)?;
-            input.set("cluster", id);
-            for required in ["capacityProviders", "defaultCapacityProviderStrategy"] {
-                if input.get(required).is_none() {
-                    input.set(required, Value::List(vec![]));
+            // Another resource may have given the cluster its providers: they are changed where this one names them.
+            if changed(wanted, old, PROVIDERS) {
+                let mut input = wanted.input_of("ecs", "PutClusterCapacityProviders", PROVIDERS, &[])?;
+                input.set("cluster", id);
+                for required in ["capacityProviders", "defaultCapacityProviderStrategy"] {
+                    if input.get(required).is_none() {
+                        input.set(required, Value::List(vec![]));
+                    }
                 }
+                caller.call("ecs", "PutClusterCapacityProviders", input).await?;
             }
-            caller.call("ecs", "PutClusterCapacityProviders", input).await?;
             let arn = arn_of(caller, id);
-            let tags = TagChanges::between(old, wanted);
-            if !tags.set.is_empty() {
-                let tags = tags.set_list("key", "value");
-                let input = Value::structure([("resourceArn", arn.clone().into()), ("tags", tags)]);
-                caller.call("ecs", "TagResource", input).await?;
-            }
-            if !tags.removed.is_empty() {
-                let input = Value::structure([("resourceArn", arn.into()), ("tagKeys", tags.removed.into())]);
-                caller.call("ecs", "UntagResource", input).await?;
-            }
-            Ok(())
+            tags::update(caller, wanted, old, Tagged::Ecs { arn: &arn }).await
         })
     }
 
     fn delete<'a>(&'a self, caller: &'a Caller, _wanted: &'a Wanted<'a>, id: &'a str) -> Work<'a, ()> {
-        Box::pin(async move {
-            match caller.call("ecs", "DeleteCluster", Value::structure([("cluster", id.into())])).await {
-                Err(failure) if failure.is(HandlerErrorCode::NotFound) => Ok(()),
-                outcome => outcome.map(|_| ()),
-            }
-        })
+        calls::remove(caller, "ecs", "DeleteCluster", Value::structure([("cluster", id.into())]))
     }
 
     fn read<'a>(&'a self, caller: &'a Caller, _wanted: &'a Wanted<'a>, id: &'a str) -> Work<'a, Value> {
