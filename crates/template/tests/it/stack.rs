@@ -46,6 +46,7 @@ impl World for Account {
         match (logical_id, attribute) {
             ("Missing", _) => Attribute::NotYetKnown,
             (_, "Nonsense") => Attribute::Unsupported,
+            (_, "CidrBlock") => Attribute::Value(Value::from("10.0.0.0/16")),
             (_, "List") => Attribute::Value(Value::from(vec!["one", "two"])),
             _ => Attribute::Value(Value::from(format!("{logical_id}/{attribute}"))),
         }
