@@ -9,6 +9,7 @@ mod evil;
 mod interop;
 mod load;
 mod machine;
+mod pull;
 mod store;
 mod unpack;
 
