@@ -83,6 +83,7 @@ async fn serve(child: &Child) -> Result<(), String> {
             links.send_to_node(link, message);
         });
     let tidying = log_keeper::tidy(context.clone());
+    let stacking = gantry_services::cloudformation::run(Arc::clone(&context));
     let api = Arc::new(api::Api::new(context, mode, ids()?, api::Limits::default()));
     let serving = api::serve(api_listener(child)?, api, stop.clone());
 
@@ -94,6 +95,7 @@ async fn serve(child: &Child) -> Result<(), String> {
             () = naming => Err("the store has closed".to_owned()),
             () = keeping => Err("the log keeper has ended".to_owned()),
             () = tidying => Err("nobody clears up logs".to_owned()),
+            () = stacking => Err("nobody makes stacks".to_owned()),
         }
     };
     tokio::select! {

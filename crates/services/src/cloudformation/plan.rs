@@ -150,7 +150,7 @@ impl Plan {
 
     /// The first resources that cannot be what the template says, whatever comes to be: found before anything is made.
     pub(super) fn check_all(&self, view: &View, stack: &Stack) -> Result<Vec<(String, Failure)>, Failure> {
-        let preview = Preview::new(view, stack).map_err(|error| Failure::plain(error.message))?;
+        let preview = Preview::new(view, stack, self).map_err(|error| Failure::plain(error.message))?;
         let check = |id: &String| {
             let kept = self.kept_in(&preview, id).and_then(|kept| self.check(stack, id, &kept));
             kept.err().map(|failure| (id.clone(), failure))
@@ -243,11 +243,16 @@ pub(super) struct Preview<'v> {
     pub(super) replaced: BTreeSet<String>,
     /// What will have other attributes.
     pub(super) updated: BTreeSet<String>,
+    /// The type that each resource shall have.
+    types: BTreeMap<String, String>,
 }
 
 impl<'v> Preview<'v> {
-    pub(super) fn new(view: &'v View, stack: &Stack) -> Result<Self, gantry_api::ApiError> {
-        Ok(Self { known: Known::new(view, stack)?, replaced: BTreeSet::new(), updated: BTreeSet::new() })
+    pub(super) fn new(view: &'v View, stack: &Stack, plan: &Plan) -> Result<Self, gantry_api::ApiError> {
+        let types =
+            plan.evaluation.resources().map(|(id, resource)| (id.clone(), resource.resource_type.clone()));
+        let (known, types) = (Known::new(view, stack)?, types.collect());
+        Ok(Self { known, replaced: BTreeSet::new(), updated: BTreeSet::new(), types })
     }
     pub(super) fn kept(&self, id: &str) -> Option<&Kept> {
         self.known.resources.get(id)
@@ -263,6 +268,11 @@ impl World for Preview<'_> {
         let is_known = !self.replaced.contains(logical_id) && !self.updated.contains(logical_id);
         match self.known.attribute(logical_id, attribute) {
             Attribute::Value(value) if is_known => Attribute::Value(value),
+            Attribute::NotYetKnown
+                if self.types.get(logical_id).is_some_and(|name| !supports(name, attribute)) =>
+            {
+                Attribute::Unsupported
+            }
             Attribute::Unsupported => Attribute::Unsupported,
             Attribute::Value(_) | Attribute::NotYetKnown => Attribute::Value(KNOWN_AFTER_APPLY.into()),
         }

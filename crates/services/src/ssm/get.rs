@@ -10,7 +10,7 @@ use super::names::{Asked, Selector};
 use super::public;
 use super::records::{self, Decryption};
 
-pub(super) fn get(
+pub(crate) fn get(
     view: &View,
     call: &CallContext,
     input: &GetParameterRequest,

@@ -23,6 +23,8 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use get::get as get_parameter;
+
 use gantry_api::ssm::*;
 
 handlers! {

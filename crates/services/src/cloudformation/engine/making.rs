@@ -13,6 +13,7 @@ use crate::cloudformation::difference::{Verdict, compare};
 use crate::cloudformation::failure::{Failure, HandlerErrorCode};
 use crate::cloudformation::naming;
 use crate::cloudformation::plan::Plan;
+use crate::cloudformation::policy::{Action, Policy};
 use crate::cloudformation::records::{Kept, Resource, ResourceStatus, Signal, Stack};
 use crate::cloudformation::resource::Stability;
 
@@ -170,16 +171,24 @@ fn task(
     match compare(&kept.resource_type, &old.now, &kept) {
         Verdict::Same if is_sound => Ok(Task::Nothing),
         Verdict::Same | Verdict::Update => {
+            check_policy(stack, Action::Modify, id, &kept)?;
             kept.physical_id.clone_from(&old.now.physical_id);
             kept.generated_name.clone_from(&old.now.generated_name);
             kept.attributes = old.now.attributes.clone();
             Ok(Task::Update(kept))
         }
         Verdict::Replace => {
+            check_policy(stack, Action::Replace, id, &kept)?;
             naming::check_replacement(&old.now, &kept)?;
             Ok(Task::Replace(kept))
         }
     }
+}
+
+fn check_policy(stack: &Stack, action: Action, id: &str, kept: &Kept) -> Result<(), Failure> {
+    let text = stack.policy_during_update.as_ref().or(stack.policy.as_ref());
+    let Some(Ok(policy)) = text.map(|text| Policy::parse(text)) else { return Ok(()) };
+    policy.denies(action, id, &kept.resource_type).map_or(Ok(()), |reason| Err(Failure::plain(reason)))
 }
 
 /// Does what the record says is to be done. Gives the attributes of the thing once it is stable.
