@@ -15,6 +15,7 @@ mod handlers;
 mod context;
 mod objects;
 mod page;
+mod reserved;
 mod secrets;
 #[cfg(test)]
 mod testing;

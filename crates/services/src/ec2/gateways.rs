@@ -58,7 +58,7 @@ pub(super) fn create(
         internet_gateway_id: Some(id.clone()),
         owner_id: Some(ACCOUNT.to_owned()),
         attachments: Some(vec![]),
-        tags: Some(tags::given(input.tag_specifications.as_deref(), "internet-gateway")?),
+        tags: Some(tags::given(call, input.tag_specifications.as_deref(), "internet-gateway")?),
     };
     let output = CreateInternetGatewayResult { internet_gateway: Some(gateway.clone()) };
     Ok((output, vec![object("internet-gateway", &call.region, &id, gateway)]))

@@ -143,7 +143,7 @@ impl Edit<'_> {
         let group = find(view, call, self.group_id, self.group_name)?;
         let mut record = group.value().clone();
         let more = flatten_for(view, call, &record, &self.permissions)?;
-        let tags = tags::given(self.tags, "security-group-rule")?;
+        let tags = tags::given(call, self.tags, "security-group-rule")?;
         let mut changes = rest_on(view, &record, &more);
         let list = if self.egress { &mut record.egress } else { &mut record.ingress };
         let added = rules::add(list, more, &tags, ids)?;

@@ -112,7 +112,7 @@ pub(super) fn create(
             "The maximum number of security groups for this VPC has been reached.",
         ));
     }
-    let own = tags::given(input.tag_specifications.as_deref(), "security-group")?;
+    let own = tags::given(call, input.tag_specifications.as_deref(), "security-group")?;
     let mut document = Value::map();
     tags::set_tags(&mut document, own.clone());
     let id = SecurityGroupId::new(format!("sg-{}", ids.hex(17)));

@@ -58,7 +58,10 @@ pub(super) fn create(
     }
     let mut document = Value::map();
     document.set("Description", input.description.clone());
-    tags::set_tags(&mut document, tags::given(input.tag_specifications.as_deref(), "network-interface")?);
+    tags::set_tags(
+        &mut document,
+        tags::given(call, input.tag_specifications.as_deref(), "network-interface")?,
+    );
     let record = InterfaceRecord {
         region: call.region.clone(),
         id: NetworkInterfaceId::new(format!("eni-{}", ids.hex(17))),

@@ -59,7 +59,7 @@ pub(super) fn create(
     }
     let zone = zone(call, input.availability_zone.as_deref(), input.availability_zone_id.as_deref())?;
     let mut document = Value::map();
-    tags::set_tags(&mut document, tags::given(input.tag_specifications.as_deref(), "subnet")?);
+    tags::set_tags(&mut document, tags::given(call, input.tag_specifications.as_deref(), "subnet")?);
     let record = SubnetRecord {
         region: call.region.clone(),
         id: SubnetId::new(format!("subnet-{}", ids.hex(17))),

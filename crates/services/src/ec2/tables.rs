@@ -93,7 +93,7 @@ pub(super) fn create_table(
 ) -> Decision<CreateRouteTableResult> {
     let vpc = vpcs::find(view, call, &input.vpc_id)?;
     let (id, mut table) = new_table(&vpc.id, vpc.cidr, false, ids);
-    table.tags = Some(tags::given(input.tag_specifications.as_deref(), "route-table")?);
+    table.tags = Some(tags::given(call, input.tag_specifications.as_deref(), "route-table")?);
     let output =
         CreateRouteTableResult { route_table: Some(table.clone()), client_token: input.client_token.clone() };
     Ok((output, vec![touch(&vpc), object("route-table", &call.region, &id, table)]))

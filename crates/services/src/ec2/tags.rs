@@ -16,6 +16,7 @@ use super::{
     acls, bad_value, gateways, group_rules, groups, interfaces, rules, subnets, tables, vpc_not_found,
 };
 use crate::Decision;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
 const RESOURCES_MAX: usize = 1000;
@@ -32,6 +33,7 @@ pub(super) fn set_tags(document: &mut Value, tags: Vec<Tag>) {
 
 /// The tags that a creation gives to a resource of this type.
 pub(super) fn given(
+    call: &CallContext,
     specifications: Option<&[TagSpecification]>,
     resource_type: &str,
 ) -> Result<Vec<Tag>, ApiError> {
@@ -43,15 +45,15 @@ pub(super) fn given(
                 "'{other}' is not a valid taggable resource type for this operation."
             )));
         }
-        put(&mut tags, specification.tags.as_deref().unwrap_or_default())?;
+        put(call, &mut tags, specification.tags.as_deref().unwrap_or_default())?;
     }
     Ok(tags)
 }
 
-fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+fn put(call: &CallContext, tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
     for tag in more {
         let key = tag.key.as_deref().unwrap_or("");
-        if key.is_empty() || key.chars().count() > 127 || key.to_ascii_lowercase().starts_with("aws:") {
+        if key.is_empty() || key.chars().count() > 127 || is_reserved(call, key) {
             return Err(bad_value(format!(
                 "Tag keys must be 1 to 127 characters long and not begin with aws: '{key}'."
             )));
@@ -65,13 +67,18 @@ fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
             None => tags.push(Tag { key: tag.key.clone(), value }),
         }
     }
-    if tags.len() > TAGS_MAX {
+    if own_count(tags) > TAGS_MAX {
         return Err(ApiError::sender(
             "TagLimitExceeded",
             format!("The maximum number of Tags for a resource is {TAGS_MAX}."),
         ));
     }
     Ok(())
+}
+
+/// AWS's own tags do not count.
+fn own_count(tags: &[Tag]) -> usize {
+    tags.iter().filter(|tag| !tag.key.as_deref().is_some_and(is_aws)).count()
 }
 
 /// The classes of taggable objects by the prefix of their ids.
@@ -149,7 +156,7 @@ pub(super) fn create(
     input: &CreateTagsRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
-    let edits = |id: &String| edit(view, call, id, &|tags| put(tags, &input.tags));
+    let edits = |id: &String| edit(view, call, id, &|tags| put(call, tags, &input.tags));
     Ok(((), changed(view, unique(&input.resources)?.map(edits).collect::<Result<_, _>>()?)))
 }
 
@@ -160,6 +167,7 @@ pub(super) fn delete(
     _ids: &mut Ids,
 ) -> Decision<()> {
     let goes = |tag: &Tag| match input.tags.as_deref() {
+        _ if tag.key.as_deref().is_some_and(|key| is_reserved(call, key)) => false,
         None | Some([]) => true,
         Some(named) => named.iter().any(|each| {
             each.key == tag.key && each.value.as_ref().is_none_or(|value| tag.value.as_ref() == Some(value))

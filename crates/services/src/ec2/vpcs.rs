@@ -49,7 +49,7 @@ pub(super) fn create(
     if view.scan::<VpcRecord>(&format!("{}/", call.region)).count() >= VPCS_MAX {
         return Err(ApiError::sender("VpcLimitExceeded", "The maximum number of VPCs has been reached."));
     }
-    let own = tags::given(input.tag_specifications.as_deref(), "vpc")?;
+    let own = tags::given(call, input.tag_specifications.as_deref(), "vpc")?;
     if input.instance_tenancy.as_deref().is_some_and(|tenancy| tenancy != "default") {
         return Err(ApiError::sender(
             "UnsupportedOperation",

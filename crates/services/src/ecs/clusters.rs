@@ -35,7 +35,7 @@ pub(super) fn create(
             "Invalid cluster name: it must be up to 255 letters, numbers, hyphens and underscores.",
         ));
     }
-    check_tags(input.tags.as_deref())?;
+    check_tags(call, input.tags.as_deref())?;
     refuse_unsupported(&[("serviceConnectDefaults", input.service_connect_defaults.is_some())])?;
     check_settings(input.settings.as_deref())?;
     let providers = input.capacity_providers.clone().unwrap_or_default();

@@ -29,7 +29,7 @@ pub(super) fn register(
     if !is_name(&input.family, 255) {
         return Err(client("Family contains invalid characters, or is longer than 255."));
     }
-    check_tags(input.tags.as_deref())?;
+    check_tags(call, input.tags.as_deref())?;
     let parsed = Parsed::parse(input)?;
     let (region, family) = (&call.region, Family::new(&input.family));
     let counter = view.get::<FamilyCounter>(&Key::family(region, &family));

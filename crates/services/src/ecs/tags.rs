@@ -13,20 +13,17 @@ use gantry_types::{ACCOUNT, Arn, ClusterName, Ids, Value};
 
 use super::names::{invalid, service, task, task_definition};
 use crate::Decision;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
-
-/// AWS's own tags begin like this; callers can neither set nor remove them, and they don't count.
-fn is_reserved(key: &str) -> bool {
-    key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
-}
 
 fn reserved() -> ApiError {
     invalid("Tag keys must not begin with aws:.")
 }
 
+/// AWS's own tags do not count.
 pub(super) fn check_count(tags: &[Tag]) -> Result<(), ApiError> {
-    let own = tags.iter().filter(|tag| !tag.key.as_deref().is_some_and(is_reserved)).count();
+    let own = tags.iter().filter(|tag| !tag.key.as_deref().is_some_and(is_aws)).count();
     if own > TAGS_MAX {
         return Err(invalid(format!("The number of tags exceeds the maximum of {TAGS_MAX}.")));
     }
@@ -34,7 +31,7 @@ pub(super) fn check_count(tags: &[Tag]) -> Result<(), ApiError> {
 }
 
 /// Checks tags that a caller gives.
-pub(super) fn check_tags(tags: Option<&[Tag]>) -> Result<(), ApiError> {
+pub(super) fn check_tags(call: &CallContext, tags: Option<&[Tag]>) -> Result<(), ApiError> {
     let tags = tags.unwrap_or_default();
     check_count(tags)?;
     for (index, tag) in tags.iter().enumerate() {
@@ -42,7 +39,7 @@ pub(super) fn check_tags(tags: Option<&[Tag]>) -> Result<(), ApiError> {
         if key.is_empty() || key.chars().count() > 128 {
             return Err(invalid("Tag keys must be between 1 and 128 characters long."));
         }
-        if is_reserved(key) {
+        if is_reserved(call, key) {
             return Err(reserved());
         }
         if tag.value.as_deref().unwrap_or("").chars().count() > 256 {
@@ -145,7 +142,7 @@ pub(super) fn tag(
     input: &TagResourceRequest,
     _ids: &mut Ids,
 ) -> Decision<TagResourceResponse> {
-    check_tags(Some(&input.tags))?;
+    check_tags(call, Some(&input.tags))?;
     let found = find(view, call, &input.resource_arn)?;
     let mut tags = found.tags();
     tags.retain(|tag| !input.tags.iter().any(|given| given.key == tag.key));
@@ -160,7 +157,7 @@ pub(super) fn untag(
     input: &UntagResourceRequest,
     _ids: &mut Ids,
 ) -> Decision<UntagResourceResponse> {
-    if input.tag_keys.iter().any(|key| is_reserved(key)) {
+    if input.tag_keys.iter().any(|key| is_reserved(call, key)) {
         return Err(reserved());
     }
     let found = find(view, call, &input.resource_arn)?;

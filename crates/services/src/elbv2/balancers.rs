@@ -98,7 +98,7 @@ pub(super) fn create(
         state_reason: None,
         attributes: Default::default(),
         created_at: call.now,
-        document: tags::document(input.tags.as_deref())?,
+        document: tags::document(call, input.tags.as_deref())?,
     };
     let output = CreateLoadBalancerOutput { load_balancers: Some(vec![shown(&record)]) };
     // Two load balancers of one name, or with one outside address, made at the same time, meet here.

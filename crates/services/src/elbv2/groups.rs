@@ -122,7 +122,7 @@ pub(super) fn create(
         health_check,
         attributes: Default::default(),
         created_at: call.now,
-        document: tags::document(input.tags.as_deref())?,
+        document: tags::document(call, input.tags.as_deref())?,
     };
     let output = CreateTargetGroupOutput {
         target_groups: Some(vec![shown(&record, &balancers_of(view, &record.arn))]),

@@ -98,7 +98,7 @@ pub(super) fn create(
         port,
         default_actions,
         attributes: Default::default(),
-        document: tags::document(input.tags.as_deref())?,
+        document: tags::document(call, input.tags.as_deref())?,
     };
     let output = CreateListenerOutput { listeners: Some(vec![shown(&record)]) };
     // Writing the load balancer again makes two listeners of one port, made at the same time, conflict.

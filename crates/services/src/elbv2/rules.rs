@@ -85,7 +85,7 @@ pub(super) fn create(
         priority,
         conditions,
         actions,
-        document: tags::document(input.tags.as_deref())?,
+        document: tags::document(call, input.tags.as_deref())?,
     };
     let output = CreateRuleOutput { rules: Some(vec![shown(&record)]) };
     // Writing the listener again makes two rules of one priority, made at the same time, conflict.

@@ -7,6 +7,7 @@ use gantry_types::{Ids, Value};
 
 use super::names::{balancer, group, listener, rule, validation};
 use crate::Decision;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
 const RESOURCES_MAX: usize = 20;
@@ -16,20 +17,17 @@ pub(super) fn tags_of(document: &Value) -> Vec<Tag> {
 }
 
 /// A document that holds the tags of a creation.
-pub(super) fn document(tags: Option<&[Tag]>) -> Result<Value, ApiError> {
+pub(super) fn document(call: &CallContext, tags: Option<&[Tag]>) -> Result<Value, ApiError> {
     let mut own = Vec::new();
-    put(&mut own, tags.unwrap_or_default())?;
+    put(call, &mut own, tags.unwrap_or_default())?;
     let mut document = Value::map();
     document.set("Tags", own.into_value());
     Ok(document)
 }
 
-fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+fn put(call: &CallContext, tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
     for (index, tag) in more.iter().enumerate() {
-        if tag.key.is_empty()
-            || tag.key.chars().count() > 128
-            || tag.key.to_ascii_lowercase().starts_with("aws:")
-        {
+        if tag.key.is_empty() || tag.key.chars().count() > 128 || is_reserved(call, &tag.key) {
             return Err(validation(format!("Tag key '{}' is invalid", tag.key)));
         }
         if tag.value.as_deref().unwrap_or("").chars().count() > 256 {
@@ -44,7 +42,7 @@ fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
         tags.retain(|other| other.key != tag.key);
         tags.push(tag.clone());
     }
-    if tags.len() > TAGS_MAX {
+    if tags.iter().filter(|tag| !is_aws(&tag.key)).count() > TAGS_MAX {
         return Err(errors::too_many_tags_exception(format!("A resource has at most {TAGS_MAX} tags")));
     }
     Ok(())
@@ -94,7 +92,7 @@ pub(super) fn add(
     _ids: &mut Ids,
 ) -> Decision<AddTagsOutput> {
     let changes = unique(&input.resource_arns)?;
-    let changes = changes.map(|arn| edit(view, call, arn, &|tags| put(tags, &input.tags)));
+    let changes = changes.map(|arn| edit(view, call, arn, &|tags| put(call, tags, &input.tags)));
     Ok((AddTagsOutput {}, changes.collect::<Result<_, _>>()?))
 }
 
@@ -106,7 +104,7 @@ pub(super) fn remove(
 ) -> Decision<RemoveTagsOutput> {
     let changes = unique(&input.resource_arns)?.map(|arn| {
         edit(view, call, arn, &|tags| {
-            tags.retain(|tag| !input.tag_keys.contains(&tag.key));
+            tags.retain(|tag| !input.tag_keys.contains(&tag.key) || is_reserved(call, &tag.key));
             Ok(())
         })
     });

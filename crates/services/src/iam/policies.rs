@@ -139,7 +139,7 @@ pub(super) fn create(
         permissions_boundary_usage_count: Some(0),
         policy_id: Some(format!("ANPA{}", ids.base32(17))),
         policy_name: Some(name.clone()),
-        tags: given_tags(input.tags.as_deref())?,
+        tags: given_tags(call, input.tags.as_deref())?,
         update_date: Some(call.now),
     };
     let version =

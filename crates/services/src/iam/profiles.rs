@@ -37,7 +37,7 @@ pub(super) fn create(
         instance_profile_name: name.clone(),
         path,
         roles: vec![],
-        tags: given_tags(input.tags.as_deref())?,
+        tags: given_tags(call, input.tags.as_deref())?,
     };
     let change = objects::create(PROFILE, &key(name), instance_profile.clone());
     Ok((CreateInstanceProfileResponse { instance_profile }, vec![change]))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gantry_api::iam::{InstanceProfile, Policy, Role, Tag, User, errors};
-use gantry_api::{ApiError, FromValue, IntoValue, Mismatch};
+use gantry_api::{ApiError, CallContext, FromValue, IntoValue, Mismatch};
 use gantry_domain::View;
 use gantry_types::{ACCOUNT, Timestamp, Value};
 
@@ -151,8 +151,8 @@ pub(super) fn exceeded(quota: &str, most: usize) -> ApiError {
 }
 
 /// Where roles, users, policies and profiles keep their tags.
-pub(super) fn given_tags(tags: Option<&[Tag]>) -> Result<Option<Vec<Tag>>, ApiError> {
+pub(super) fn given_tags(call: &CallContext, tags: Option<&[Tag]>) -> Result<Option<Vec<Tag>>, ApiError> {
     let mut own = Vec::new();
-    super::tags::put(&mut own, tags.unwrap_or_default())?;
+    super::tags::put(call, &mut own, tags.unwrap_or_default())?;
     Ok((!own.is_empty()).then_some(own))
 }

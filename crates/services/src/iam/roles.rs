@@ -50,7 +50,7 @@ pub(super) fn create(
         role_id: format!("AROA{}", ids.base32(17)),
         role_last_used: None,
         role_name: name.clone(),
-        tags: given_tags(input.tags.as_deref())?,
+        tags: given_tags(call, input.tags.as_deref())?,
     };
     let (role, change) = made(view, shown, vec![])?;
     changes.push(change);

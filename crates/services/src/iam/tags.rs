@@ -10,11 +10,12 @@ use super::policies::{customer_policy, policy};
 use super::records::{exceeded, profile, role};
 use super::roles::unprotected;
 use crate::Decision;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
 
 /// Adds tags; one whose key is there already, whatever its case, is replaced.
-pub(super) fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+pub(super) fn put(call: &CallContext, tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
     for (index, tag) in more.iter().enumerate() {
         let same = |other: &Tag| other.key.to_lowercase() == tag.key.to_lowercase();
         if more[..index].iter().any(same) {
@@ -22,7 +23,7 @@ pub(super) fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             ));
         }
-        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+        if is_reserved(call, &tag.key) {
             return Err(errors::invalid_input_exception(
                 "Tag keys that begin with aws: are reserved for system use.",
             ));
@@ -30,15 +31,21 @@ pub(super) fn put(tags: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
         tags.retain(|other| !same(other));
         tags.push(tag.clone());
     }
-    if tags.len() > TAGS_MAX { Err(exceeded("TagsPerResource", TAGS_MAX)) } else { Ok(()) }
+    if tags.iter().filter(|tag| !is_aws(&tag.key)).count() > TAGS_MAX {
+        Err(exceeded("TagsPerResource", TAGS_MAX))
+    } else {
+        Ok(())
+    }
 }
 
-fn put_in(tags: &mut Option<Vec<Tag>>, more: &[Tag]) -> Result<(), ApiError> {
-    put(tags.get_or_insert_default(), more)
+fn put_in(call: &CallContext, tags: &mut Option<Vec<Tag>>, more: &[Tag]) -> Result<(), ApiError> {
+    put(call, tags.get_or_insert_default(), more)
 }
 
-fn remove(tags: &mut Option<Vec<Tag>>, keys: &[String]) {
-    let is_named = |tag: &Tag| keys.iter().any(|key| key.to_lowercase() == tag.key.to_lowercase());
+fn remove(call: &CallContext, tags: &mut Option<Vec<Tag>>, keys: &[String]) {
+    let is_named = |tag: &Tag| {
+        !is_reserved(call, &tag.key) && keys.iter().any(|key| key.to_lowercase() == tag.key.to_lowercase())
+    };
     if let Some(own) = tags {
         own.retain(|tag| !is_named(tag));
     }
@@ -66,23 +73,23 @@ fn page(
 
 pub(super) fn tag_role(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &TagRoleRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
     let mut role = unprotected(view, &input.role_name)?;
-    put_in(&mut role.document.shown.tags, &input.tags)?;
+    put_in(call, &mut role.document.shown.tags, &input.tags)?;
     Ok(((), vec![role.update()]))
 }
 
 pub(super) fn untag_role(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &UntagRoleRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
     let mut role = unprotected(view, &input.role_name)?;
-    remove(&mut role.document.shown.tags, &input.tag_keys);
+    remove(call, &mut role.document.shown.tags, &input.tag_keys);
     Ok(((), vec![role.update()]))
 }
 
@@ -98,23 +105,23 @@ pub(super) fn list_role_tags(
 
 pub(super) fn tag_policy(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &TagPolicyRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
     let mut policy = customer_policy(view, &input.policy_arn)?;
-    put_in(&mut policy.document.shown.tags, &input.tags)?;
+    put_in(call, &mut policy.document.shown.tags, &input.tags)?;
     Ok(((), vec![policy.update()]))
 }
 
 pub(super) fn untag_policy(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &UntagPolicyRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
     let mut policy = customer_policy(view, &input.policy_arn)?;
-    remove(&mut policy.document.shown.tags, &input.tag_keys);
+    remove(call, &mut policy.document.shown.tags, &input.tag_keys);
     Ok(((), vec![policy.update()]))
 }
 
@@ -130,23 +137,23 @@ pub(super) fn list_policy_tags(
 
 pub(super) fn tag_instance_profile(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &TagInstanceProfileRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
     let mut profile = profile(view, &input.instance_profile_name)?;
-    put_in(&mut profile.document.tags, &input.tags)?;
+    put_in(call, &mut profile.document.tags, &input.tags)?;
     Ok(((), vec![profile.update()]))
 }
 
 pub(super) fn untag_instance_profile(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &UntagInstanceProfileRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
     let mut profile = profile(view, &input.instance_profile_name)?;
-    remove(&mut profile.document.tags, &input.tag_keys);
+    remove(call, &mut profile.document.tags, &input.tag_keys);
     Ok(((), vec![profile.update()]))
 }
 

@@ -48,7 +48,7 @@ pub(super) fn create(
         password_last_used: None,
         path,
         permissions_boundary: boundary,
-        tags: given_tags(input.tags.as_deref())?,
+        tags: given_tags(call, input.tags.as_deref())?,
         user_id: format!("AIDA{}", ids.base32(17)),
         user_name: name.clone(),
     };

@@ -33,7 +33,7 @@ pub(super) fn create(
         return Err(errors::resource_already_exists_exception("The specified log group already exists"));
     }
     let tags = input.tags.clone().unwrap_or_default();
-    check_tags(&tags)?;
+    check_tags(call, &tags)?;
     let mut made = made(view, &call.region, name, call.now, ids)?;
     made.tags = tags;
     made.shown.kms_key_id = input.kms_key_id.clone();

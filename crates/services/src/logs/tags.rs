@@ -11,16 +11,17 @@ use super::names::{by_arn, group, invalid};
 use super::records::Group;
 use crate::Decision;
 use crate::objects::Found;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
 const KEY_CHARACTERS_MAX: usize = 128;
 const VALUE_CHARACTERS_MAX: usize = 256;
 
-pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+pub(super) fn check_tags(call: &CallContext, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     for (key, value) in tags {
         let too_long =
             key.chars().count() > KEY_CHARACTERS_MAX || value.chars().count() > VALUE_CHARACTERS_MAX;
-        if key.is_empty() || too_long || key.to_ascii_lowercase().starts_with("aws:") {
+        if key.is_empty() || too_long || is_reserved(call, key) {
             return Err(invalid(format!(
                 "The tag '{key}' is not valid: a key has 1 to {KEY_CHARACTERS_MAX} characters and does not begin with \
                  aws:, a value has at most {VALUE_CHARACTERS_MAX}."
@@ -31,26 +32,27 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError
 }
 
 fn put(
+    call: &CallContext,
     mut group: Found<Group>,
     more: &BTreeMap<String, String>,
     too_many: impl FnOnce() -> ApiError,
 ) -> Decision<()> {
-    check_tags(more)?;
+    check_tags(call, more)?;
     group.document.tags.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
-    if group.document.tags.len() > TAGS_MAX {
+    if group.document.tags.keys().filter(|key| !is_aws(key)).count() > TAGS_MAX {
         return Err(too_many());
     }
     Ok(((), vec![group.update()]))
 }
 
-fn remove(mut group: Found<Group>, keys: &[String]) -> Decision<()> {
-    group.document.tags.retain(|key, _| !keys.contains(key));
+fn remove(call: &CallContext, mut group: Found<Group>, keys: &[String]) -> Decision<()> {
+    group.document.tags.retain(|key, _| !keys.contains(key) || is_reserved(call, key));
     Ok(((), vec![group.update()]))
 }
 
 pub(super) fn tag(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &TagResourceRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
@@ -58,16 +60,16 @@ pub(super) fn tag(
         errors::too_many_tags_exception(format!("A resource can have no more than {TAGS_MAX} tags."))
             .with_member("resourceName", input.resource_arn.as_str())
     };
-    put(by_arn(view, &input.resource_arn)?, &input.tags, too_many)
+    put(call, by_arn(view, &input.resource_arn)?, &input.tags, too_many)
 }
 
 pub(super) fn untag(
     view: &View,
-    _call: &CallContext,
+    call: &CallContext,
     input: &UntagResourceRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
-    remove(by_arn(view, &input.resource_arn)?, &input.tag_keys)
+    remove(call, by_arn(view, &input.resource_arn)?, &input.tag_keys)
 }
 
 pub(super) fn list(
@@ -86,7 +88,7 @@ pub(super) fn tag_group(
     _ids: &mut Ids,
 ) -> Decision<()> {
     let too_many = || invalid(format!("A log group can have no more than {TAGS_MAX} tags."));
-    put(group(view, &call.region, &input.log_group_name)?, &input.tags, too_many)
+    put(call, group(view, &call.region, &input.log_group_name)?, &input.tags, too_many)
 }
 
 pub(super) fn untag_group(
@@ -95,7 +97,7 @@ pub(super) fn untag_group(
     input: &UntagLogGroupRequest,
     _ids: &mut Ids,
 ) -> Decision<()> {
-    remove(group(view, &call.region, &input.log_group_name)?, &input.tags)
+    remove(call, group(view, &call.region, &input.log_group_name)?, &input.tags)
 }
 
 pub(super) fn list_group(

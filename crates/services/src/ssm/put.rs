@@ -71,7 +71,7 @@ fn create(
     }
     let newest = version(call, name, kind, input, None, ids)?;
     let result = answer(&newest);
-    let tags = super::tags::given(input.tags.as_deref().unwrap_or_default())?;
+    let tags = super::tags::given(call, input.tags.as_deref().unwrap_or_default())?;
     let kept = Kept { id: ids.hex(32), newest, oldest: 1, labels: Default::default(), tags };
     Ok((result, vec![objects::create(&class, names::key(name), kept)]))
 }

@@ -9,19 +9,20 @@ use super::names::invalid;
 use super::records::{self, Kept};
 use crate::Decision;
 use crate::objects::Found;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
 
 /// The tags that a parameter is made with.
-pub(super) fn given(tags: &[Tag]) -> Result<Vec<Tag>, ApiError> {
+pub(super) fn given(call: &CallContext, tags: &[Tag]) -> Result<Vec<Tag>, ApiError> {
     let mut own = Vec::new();
-    put(&mut own, tags)?;
+    put(call, &mut own, tags)?;
     Ok(own)
 }
 
-fn put(own: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
+fn put(call: &CallContext, own: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
     for tag in more {
-        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+        if is_reserved(call, &tag.key) {
             return Err(invalid("aws: prefixed tag key names are not allowed for external use."));
         }
         match own.iter_mut().find(|other| other.key == tag.key) {
@@ -29,7 +30,11 @@ fn put(own: &mut Vec<Tag>, more: &[Tag]) -> Result<(), ApiError> {
             None => own.push(tag.clone()),
         }
     }
-    if own.len() > TAGS_MAX { Err(errors::too_many_tags_error("")) } else { Ok(()) }
+    if own.iter().filter(|tag| !is_aws(&tag.key)).count() > TAGS_MAX {
+        Err(errors::too_many_tags_error(""))
+    } else {
+        Ok(())
+    }
 }
 
 fn tagged(view: &View, call: &CallContext, kind: &str, name: &str) -> Result<Found<Kept>, ApiError> {
@@ -46,7 +51,7 @@ pub(super) fn add(
     _ids: &mut Ids,
 ) -> Decision<AddTagsToResourceResult> {
     let mut found = tagged(view, call, &input.resource_type, &input.resource_id)?;
-    put(&mut found.document.tags, &input.tags)?;
+    put(call, &mut found.document.tags, &input.tags)?;
     Ok((AddTagsToResourceResult {}, vec![found.update()]))
 }
 
@@ -57,7 +62,7 @@ pub(super) fn remove(
     _ids: &mut Ids,
 ) -> Decision<RemoveTagsFromResourceResult> {
     let mut found = tagged(view, call, &input.resource_type, &input.resource_id)?;
-    found.document.tags.retain(|tag| !input.tag_keys.contains(&tag.key));
+    found.document.tags.retain(|tag| !input.tag_keys.contains(&tag.key) || is_reserved(call, &tag.key));
     Ok((RemoveTagsFromResourceResult {}, vec![found.update()]))
 }
 

@@ -32,7 +32,7 @@ pub(in crate::ecs) fn create(
     input: &CreateServiceRequest,
     ids: &mut Ids,
 ) -> Decision<CreateServiceResponse> {
-    check_form(input)?;
+    check_form(call, input)?;
     let cluster = cluster(view, call, input.cluster.as_deref())?;
     let name = ServiceName::new(&input.service_name);
     let existing = view.service(&call.region, &cluster.name, &name);
@@ -102,13 +102,13 @@ pub(in crate::ecs) fn create(
 }
 
 /// What can be said of the request alone.
-fn check_form(input: &CreateServiceRequest) -> Result<(), ApiError> {
+fn check_form(call: &CallContext, input: &CreateServiceRequest) -> Result<(), ApiError> {
     if !is_name(&input.service_name, 255) {
         return Err(invalid(
             "Invalid service name: it must be up to 255 letters, numbers, hyphens and underscores.",
         ));
     }
-    check_tags(input.tags.as_deref())?;
+    check_tags(call, input.tags.as_deref())?;
     if input.client_token.as_ref().is_some_and(|token| token.len() > CLIENT_TOKEN_LENGTH_MAX) {
         return Err(invalid(format!(
             "clientToken must be at most {CLIENT_TOKEN_LENGTH_MAX} characters long."

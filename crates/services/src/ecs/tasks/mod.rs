@@ -66,7 +66,7 @@ pub(super) fn run(
     if !(1..=RUN_MAX).contains(&count) {
         return Err(invalid(format!("count must be between 1 and {RUN_MAX}.")));
     }
-    check_tags(input.tags.as_deref())?;
+    check_tags(call, input.tags.as_deref())?;
     let cluster = cluster(view, call, input.cluster.as_deref())?;
     if let Some(response) = token::repeated(view, call, input, cluster.value())? {
         return Ok((response, vec![]));

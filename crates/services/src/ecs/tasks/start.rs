@@ -29,7 +29,7 @@ pub(in crate::ecs) fn start(
     if input.container_instances.len() > START_MAX {
         return Err(invalid(format!("Container instances cannot have more than {START_MAX} elements.")));
     }
-    check_tags(input.tags.as_deref())?;
+    check_tags(call, input.tags.as_deref())?;
     let found = runnable(view, call, &input.task_definition, LaunchType::Ec2)?;
     let definition = found.value();
     refuse_unsupported(&[("volumeConfigurations", is_set(&input.volume_configurations))])?;
