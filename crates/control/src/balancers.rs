@@ -255,26 +255,26 @@ fn quiet(config: &TargetGroupConfig) -> TargetGroupConfig {
 }
 
 /// Which target groups listeners forward to, and which ones services promise targets to.
-struct Usage {
-    forwarded: BTreeSet<Arn>,
-    promised: BTreeSet<Arn>,
+struct Usage<'v> {
+    forwarded: BTreeSet<&'v Arn>,
+    promised: BTreeSet<&'v Arn>,
 }
 
-impl Usage {
-    fn scan(view: &View) -> Self {
+impl<'v> Usage<'v> {
+    fn scan(view: &'v View) -> Self {
         let mut forwarded = BTreeSet::new();
         let defaults = view.scan::<Listener>("").flat_map(|listener| &listener.value().default_actions);
         let rules = view.scan::<Rule>("").flat_map(|rule| &rule.value().actions);
         for action in defaults.chain(rules) {
             if let RuleAction::Forward(forward) = action {
-                forwarded.extend(forward.target_groups.iter().map(|each| each.target_group.clone()));
+                forwarded.extend(forward.target_groups.iter().map(|each| &each.target_group));
             }
         }
         let alive =
             view.scan::<Service>("").filter(|s| s.status == ServiceStatus::Active && s.desired_count > 0);
         let promised = alive
             .flat_map(|service| &service.value().load_balancers)
-            .map(|each| each.target_group.clone())
+            .map(|each| &each.target_group)
             .collect();
         Self { forwarded, promised }
     }

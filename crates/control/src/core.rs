@@ -30,6 +30,8 @@ pub struct Core {
     /// Units with a task that has no place.
     pub(crate) waiting_for_place: BTreeSet<Unit>,
     pub(crate) vpcs_dirty: bool,
+    /// Revisions of our own that were looked at already and of which the subscription has not told yet.
+    settled: BTreeSet<u64>,
     /// `None` before the first step.
     pub(crate) started_at: Option<Timestamp>,
     next_full_pass: Timestamp,
@@ -60,6 +62,7 @@ impl Core {
             registrations: Registrations::default(),
             waiting_for_place: BTreeSet::new(),
             vpcs_dirty: true,
+            settled: BTreeSet::new(),
             started_at: None,
             next_full_pass: Timestamp::EPOCH,
             last_step: Timestamp::EPOCH,
@@ -111,8 +114,15 @@ impl Core {
 
     fn take(&mut self, view: &View, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
         match event {
-            Event::Changed(keys) => keys.iter().for_each(|key| self.trigger(view, key)),
+            Event::Changed(revision, keys) => {
+                // What a commit of ours changed has asked for its decisions when the commit ended.
+                if !self.settled.remove(&revision) {
+                    keys.iter().for_each(|key| self.trigger(view, key));
+                }
+                self.settled = self.settled.split_off(&revision);
+            }
             Event::ChangesMissed => {
+                self.settled.clear();
                 self.rebuild(view);
                 self.mark_everything(view);
             }
@@ -192,6 +202,7 @@ impl Core {
     /// Ends the commits that the view shows.
     fn settle(&mut self, view: &View) {
         for commit in self.queue.take_seen(view.revision()) {
+            self.settled.extend(commit.committed.filter(|_| commit.puts));
             for key in &commit.keys {
                 self.trigger(view, key);
             }
@@ -223,8 +234,7 @@ impl Core {
                 continue;
             }
             let changes = decided.batch.into_changes();
-            let keys = changes.iter().map(|change| change.key.clone()).collect();
-            let id = self.queue.begin(unit, keys, decided.taken);
+            let id = self.queue.begin(unit, &changes, decided.taken);
             effects.push(Effect::Commit(id, changes));
         }
     }

@@ -14,9 +14,9 @@ pub struct CommitId(pub u64);
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The store committed, by whomever; the view that the step is given has it already. The order and the number of keys do not
-    /// matter: a key that is missing here is seen by the next full pass.
-    Changed(Vec<Key>),
+    /// The store committed, by whomever, as this revision; the view that the step is given has it already. The order and the
+    /// number of keys do not matter: a key that is missing here is seen by the next full pass.
+    Changed(u64, Vec<Key>),
     /// The store committed more than could be told: everything is looked at anew.
     ChangesMissed,
     /// A commit of ours was made, as this revision.

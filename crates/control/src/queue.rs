@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use gantry_domain::Key;
+use gantry_domain::{Action, Change, Key};
 use gantry_types::{Arn, NodeId, SubnetId, Timestamp};
 
 use crate::event::{CommitFailure, CommitId};
@@ -33,8 +33,11 @@ pub(crate) struct InFlight {
     pub(crate) keys: Vec<Key>,
     /// Addresses that are reserved until the view holds them.
     pub(crate) taken: Vec<(SubnetId, Ipv4Addr)>,
+    /// It puts records, so that its revision is its own. One that only checks and deletes may have changed nothing, and then has
+    /// the revision of the commit before it.
+    pub(crate) puts: bool,
     /// The revision at which it was made, while the view has not got there.
-    committed: Option<u64>,
+    pub(crate) committed: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -105,11 +108,18 @@ impl Queue {
         ready.into_iter().collect()
     }
 
-    pub(crate) fn begin(&mut self, unit: Unit, keys: Vec<Key>, taken: Vec<(SubnetId, Ipv4Addr)>) -> CommitId {
+    pub(crate) fn begin(
+        &mut self,
+        unit: Unit,
+        changes: &[Change],
+        taken: Vec<(SubnetId, Ipv4Addr)>,
+    ) -> CommitId {
+        let keys = changes.iter().map(|change| change.key.clone()).collect();
+        let puts = changes.iter().any(|change| matches!(change.action, Action::Put(_)));
         self.last_commit += 1;
         let id = CommitId(self.last_commit);
         self.busy.insert(unit.clone(), id);
-        self.commits.insert(id, InFlight { unit, keys, taken, committed: None });
+        self.commits.insert(id, InFlight { unit, keys, taken, puts, committed: None });
         id
     }
 
@@ -184,7 +194,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.mark(Unit::Sweep);
         assert_eq!(queue.take_ready(), [Unit::Sweep]);
-        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        let id = queue.begin(Unit::Sweep, &[], vec![]);
         queue.mark(Unit::Sweep);
         assert_eq!(queue.take_ready(), []);
         queue.committed(id, 7);
@@ -199,7 +209,7 @@ mod tests {
         let mut queue = Queue::default();
         let mut waits = Vec::new();
         for _ in 0..4 {
-            let id = queue.begin(Unit::Sweep, vec![], vec![]);
+            let id = queue.begin(Unit::Sweep, &[], vec![]);
             queue.failed(id, CommitFailure::Unavailable, AT);
             queue.mark(Unit::Sweep);
             assert_eq!(queue.take_ready(), []);
@@ -208,10 +218,10 @@ mod tests {
             assert_eq!(queue.take_ready(), [Unit::Sweep]);
         }
         assert_eq!(waits, [20, 40, 80, 160]);
-        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        let id = queue.begin(Unit::Sweep, &[], vec![]);
         queue.committed(id, 1);
         queue.take_seen(1);
-        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        let id = queue.begin(Unit::Sweep, &[], vec![]);
         queue.failed(id, CommitFailure::Conflict, AT);
         assert_eq!(queue.take_ready(), [Unit::Sweep], "a conflict is decided again at once");
     }
@@ -219,11 +229,11 @@ mod tests {
     #[test]
     fn a_commit_that_is_too_large_is_followed_by_smaller_ones() {
         let mut queue = Queue::default();
-        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        let id = queue.begin(Unit::Sweep, &[], vec![]);
         queue.failed(id, CommitFailure::TooLarge, AT);
         assert!(queue.is_small(&Unit::Sweep));
         assert_eq!(queue.take_ready(), [Unit::Sweep], "it is decided again at once");
-        let id = queue.begin(Unit::Sweep, vec![], vec![]);
+        let id = queue.begin(Unit::Sweep, &[], vec![]);
         queue.failed(id, CommitFailure::TooLarge, AT);
         assert_eq!(queue.take_ready(), [], "one record alone is too large: no haste");
     }
@@ -232,7 +242,7 @@ mod tests {
     fn a_clock_that_jumps_back_ends_every_wait() {
         let mut queue = Queue::default();
         queue.wake(&Unit::Sweep, Some(AT + RETRY_MAX));
-        let id = queue.begin(Unit::Node("n".into()), vec![], vec![]);
+        let id = queue.begin(Unit::Node("n".into()), &[], vec![]);
         queue.failed(id, CommitFailure::Unavailable, AT);
         queue.forget_times();
         assert_eq!((queue.take_ready().len(), queue.next_time()), (2, None));

@@ -45,7 +45,7 @@ impl<'a> ServiceView<'a> {
         let mut tasks: Vec<TaskView<'a>> = view
             .tasks_of_service(&service.region, &service.cluster, &service.name)
             .filter(|task| !(task.is_stopped() && task.accounted))
-            .filter_map(|task| batch.read::<Task>(view, &task_key(&task)))
+            .filter_map(|task| batch.read_again(task))
             .map(|task| TaskView::gather(view, batch, task))
             .collect();
         tasks.sort_by(|a, b| age(a).cmp(&age(b)));
@@ -81,10 +81,6 @@ impl<'a> TaskView<'a> {
             || instance.is_some_and(|instance| instance.status == ContainerInstanceStatus::Draining);
         Self { task, targets, instance, node_draining }
     }
-}
-
-fn task_key(task: &Task) -> Key {
-    Key::task(&task.region, &task.cluster, &task.id)
 }
 
 fn age<'t>(task: &'t TaskView<'_>) -> (gantry_types::Timestamp, &'t str) {

@@ -70,6 +70,20 @@ impl Batch {
         }
     }
 
+    /// A record of the view as it will be after the commit.
+    pub fn read_again<'a, T: Stored>(&'a self, found: Versioned<'a, T>) -> Option<Versioned<'a, T>> {
+        if self.changes.is_empty() {
+            return Some(found);
+        }
+        match self.changes.get(&found.key()).map(|change| &change.action) {
+            Some(Action::Put(record)) => {
+                T::from_record(record).map(|value| Versioned::new(found.revision, value))
+            }
+            Some(Action::Delete) => None,
+            Some(Action::Check) | None => Some(found),
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Change> {
         self.changes.values()
     }
@@ -106,10 +120,17 @@ mod tests {
         batch.add(Change::check(key.clone(), 7));
         let read = batch.read::<Object>(&view, &key).map(|o| (o.revision, o.document.clone()));
         assert_eq!(read, Some((7, Value::Int(2))));
+        let again = |batch: &Batch| {
+            let found = view.get::<Object>(&key).expect("the view has it");
+            batch.read_again(found).map(|o| (o.revision, o.document.clone()))
+        };
+        assert_eq!(again(&Batch::default()), Some((7, Value::Int(1))));
+        assert_eq!(again(&batch), read);
         batch.put(&view, object("a", 3));
         assert_eq!(batch.clone().into_changes(), [Change::update(object("a", 3), 7)]);
         batch.delete(&view, key.clone());
         assert_eq!(batch.read::<Object>(&view, &key).map(|o| o.revision), None);
+        assert_eq!(again(&batch), None);
         assert_eq!(batch.into_changes(), [Change::delete(key, 7)]);
     }
 

@@ -89,18 +89,22 @@ impl Key {
     fn new(kind: Kind, path: String) -> Self {
         Self { kind, path }
     }
+    /// Keys are made at every read: one allocation of the right size each.
+    fn of(kind: Kind, parts: &[&str]) -> Self {
+        Self { kind, path: parts.concat() }
+    }
     pub fn cluster(region: &Region, name: &ClusterName) -> Self {
-        Self::new(Kind::Cluster, format!("{region}/{name}"))
+        Self::of(Kind::Cluster, &[region.as_str(), "/", name.as_str()])
     }
     pub fn task_definition(region: &Region, family: &Family, revision: u32) -> Self {
         Self::new(Kind::TaskDefinition, format!("{region}/{family}:{revision:010}"))
     }
     /// The counter of a family's revisions: a number is never used twice.
     pub fn family(region: &Region, family: &Family) -> Self {
-        Self::new(Kind::Family, format!("{region}/{family}"))
+        Self::of(Kind::Family, &[region.as_str(), "/", family.as_str()])
     }
     pub fn service(region: &Region, cluster: &ClusterName, name: &ServiceName) -> Self {
-        Self::new(Kind::Service, format!("{region}/{cluster}/{name}"))
+        Self::of(Kind::Service, &[region.as_str(), "/", cluster.as_str(), "/", name.as_str()])
     }
     pub fn service_event(
         region: &Region,
@@ -111,49 +115,49 @@ impl Key {
         Self::new(Kind::ServiceEvent, format!("{region}/{cluster}/{service}/{sequence:020}"))
     }
     pub fn task(region: &Region, cluster: &ClusterName, id: &TaskId) -> Self {
-        Self::new(Kind::Task, format!("{region}/{cluster}/{id}"))
+        Self::of(Kind::Task, &[region.as_str(), "/", cluster.as_str(), "/", id.as_str()])
     }
     pub fn node(id: &NodeId) -> Self {
-        Self::new(Kind::Node, id.to_string())
+        Self::of(Kind::Node, &[id.as_str()])
     }
     pub fn container_instance(region: &Region, cluster: &ClusterName, id: &ContainerInstanceId) -> Self {
-        Self::new(Kind::ContainerInstance, format!("{region}/{cluster}/{id}"))
+        Self::of(Kind::ContainerInstance, &[region.as_str(), "/", cluster.as_str(), "/", id.as_str()])
     }
     pub fn load_balancer(arn: &Arn) -> Self {
-        Self::new(Kind::LoadBalancer, arn.to_string())
+        Self::of(Kind::LoadBalancer, &[arn.as_str()])
     }
     pub fn listener(arn: &Arn) -> Self {
-        Self::new(Kind::Listener, arn.to_string())
+        Self::of(Kind::Listener, &[arn.as_str()])
     }
     pub fn rule(arn: &Arn) -> Self {
-        Self::new(Kind::Rule, arn.to_string())
+        Self::of(Kind::Rule, &[arn.as_str()])
     }
     pub fn target_group(arn: &Arn) -> Self {
-        Self::new(Kind::TargetGroup, arn.to_string())
+        Self::of(Kind::TargetGroup, &[arn.as_str()])
     }
     /// A registration belongs to its target group; `|` stands in no ARN of ours.
     pub fn target(target_group: &Arn, registration: &RegistrationId) -> Self {
-        Self::new(Kind::Target, format!("{target_group}|{registration}"))
+        Self::of(Kind::Target, &[target_group.as_str(), "|", registration.as_str()])
     }
     pub fn vpc(region: &Region, id: &VpcId) -> Self {
-        Self::new(Kind::Vpc, format!("{region}/{id}"))
+        Self::of(Kind::Vpc, &[region.as_str(), "/", id.as_str()])
     }
     pub fn subnet(region: &Region, id: &SubnetId) -> Self {
-        Self::new(Kind::Subnet, format!("{region}/{id}"))
+        Self::of(Kind::Subnet, &[region.as_str(), "/", id.as_str()])
     }
     pub fn security_group(region: &Region, id: &SecurityGroupId) -> Self {
-        Self::new(Kind::SecurityGroup, format!("{region}/{id}"))
+        Self::of(Kind::SecurityGroup, &[region.as_str(), "/", id.as_str()])
     }
     pub fn network_interface(region: &Region, id: &NetworkInterfaceId) -> Self {
-        Self::new(Kind::NetworkInterface, format!("{region}/{id}"))
+        Self::of(Kind::NetworkInterface, &[region.as_str(), "/", id.as_str()])
     }
     /// `class` says what the object is, for example `iam/role`; IAM is global and has no region in its name.
     pub fn object(class: &str, name: &str) -> Self {
-        Self::new(Kind::Object, format!("{class}/{name}"))
+        Self::of(Kind::Object, &[class, "/", name])
     }
     /// The key as the store writes it.
     pub fn to_bytes(&self) -> Vec<u8> {
-        format!("{}/{}", self.kind.as_str(), self.path).into_bytes()
+        [self.kind.as_str(), "/", &self.path].concat().into_bytes()
     }
     /// Reads back what [`Key::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

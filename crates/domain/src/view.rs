@@ -1,6 +1,6 @@
 //! The store's content in memory, with the indexes that decisions need.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::service::{Cluster, Service, ServiceEvent};
 use crate::task::Task;
 use crate::task_definition::TaskDefinition;
-use crate::{Action, Change, Expect, Key, Kind, Record, Stored};
+use crate::{Action, Change, Expect, Key, Record, Stored};
 
 /// A record as it was read, with the revision that a change of it must expect.
 #[derive(Debug)]
@@ -59,14 +59,21 @@ struct Entry {
     record: Arc<Record>,
 }
 
+impl Entry {
+    fn read<T: Stored>(&self) -> Option<Versioned<'_, T>> {
+        Some(Versioned { revision: self.revision, value: T::from_record(&self.record)? })
+    }
+}
+
 /// All records, in the order of their keys.
 #[derive(Debug, Clone, Default)]
 pub struct View {
     revision: u64,
     entries: BTreeMap<Key, Entry>,
-    tasks_by_service: HashMap<Key, BTreeSet<Key>>,
-    tasks_by_node: HashMap<NodeId, BTreeSet<Key>>,
-    interfaces_by_subnet: HashMap<SubnetId, BTreeMap<Ipv4Addr, Key>>,
+    // The indexes hold the entries themselves: who goes through one need not look each record up.
+    tasks_by_service: HashMap<Key, BTreeMap<Key, Entry>>,
+    tasks_by_node: HashMap<NodeId, BTreeMap<Key, Entry>>,
+    interfaces_by_subnet: HashMap<SubnetId, BTreeMap<Ipv4Addr, Entry>>,
 }
 
 impl View {
@@ -83,8 +90,7 @@ impl View {
 
     /// One record by its key; `None` also when the key is of another kind than `T`.
     pub fn get<T: Stored>(&self, key: &Key) -> Option<Versioned<'_, T>> {
-        let entry = self.entries.get(key)?;
-        Some(Versioned { revision: entry.revision, value: T::from_record(&entry.record)? })
+        self.entries.get(key)?.read()
     }
 
     /// The records of one kind whose path begins with `prefix`, in the order of their keys.
@@ -94,9 +100,7 @@ impl View {
         self.entries
             .range((Bound::Included(from), Bound::Unbounded))
             .take_while(move |(key, _)| key.kind == kind && key.path.starts_with(&prefix))
-            .filter_map(|(_, entry)| {
-                Some(Versioned { revision: entry.revision, value: T::from_record(&entry.record)? })
-            })
+            .filter_map(|(_, entry)| entry.read())
     }
 
     /// The raw record and its revision, for what treats all kinds alike.
@@ -194,12 +198,12 @@ impl View {
         cluster: &ClusterName,
         name: &ServiceName,
     ) -> impl Iterator<Item = Versioned<'_, Task>> + use<'_> {
-        let keys = self.tasks_by_service.get(&Key::service(region, cluster, name));
-        keys.into_iter().flatten().filter_map(|key| self.get(key))
+        let tasks = self.tasks_by_service.get(&Key::service(region, cluster, name));
+        tasks.into_iter().flat_map(BTreeMap::values).filter_map(Entry::read)
     }
     /// All tasks that were placed on a node, stopped ones included.
     pub fn tasks_of_node(&self, node: &NodeId) -> impl Iterator<Item = Versioned<'_, Task>> + use<'_> {
-        self.tasks_by_node.get(node).into_iter().flatten().filter_map(|key| self.get(key))
+        self.tasks_by_node.get(node).into_iter().flat_map(BTreeMap::values).filter_map(Entry::read)
     }
     /// The addresses in use in a subnet.
     pub fn interfaces_of_subnet(
@@ -207,7 +211,7 @@ impl View {
         subnet: &SubnetId,
     ) -> impl Iterator<Item = (Ipv4Addr, Versioned<'_, NetworkInterface>)> + use<'_> {
         let addresses = self.interfaces_by_subnet.get(subnet);
-        addresses.into_iter().flatten().filter_map(|(address, key)| Some((*address, self.get(key)?)))
+        addresses.into_iter().flatten().filter_map(|(address, entry)| Some((*address, entry.read()?)))
     }
     pub fn is_address_used(&self, subnet: &SubnetId, address: Ipv4Addr) -> bool {
         self.interfaces_by_subnet.get(subnet).is_some_and(|used| used.contains_key(&address))
@@ -262,8 +266,9 @@ impl View {
     pub fn load(&mut self, key: Key, record: Record, revision: u64) {
         self.remove(&key);
         self.revision = self.revision.max(revision);
-        self.index(&key, &record);
-        self.entries.insert(key, Entry { revision, record: Arc::new(record) });
+        let entry = Entry { revision, record: Arc::new(record) };
+        self.index(&key, &entry);
+        self.entries.insert(key, entry);
     }
 
     /// Says which revision the store is at, when the last commit left no record behind.
@@ -277,19 +282,19 @@ impl View {
         }
     }
 
-    fn index(&mut self, key: &Key, record: &Record) {
-        match record {
+    fn index(&mut self, key: &Key, entry: &Entry) {
+        match &*entry.record {
             Record::Task(task) => {
                 if let Some(service) = service_of(task) {
-                    self.tasks_by_service.entry(service).or_default().insert(key.clone());
+                    self.tasks_by_service.entry(service).or_default().insert(key.clone(), entry.clone());
                 }
                 if let Some(node) = &task.node {
-                    self.tasks_by_node.entry(node.clone()).or_default().insert(key.clone());
+                    self.tasks_by_node.entry(node.clone()).or_default().insert(key.clone(), entry.clone());
                 }
             }
             Record::NetworkInterface(interface) => {
                 let used = self.interfaces_by_subnet.entry(interface.subnet.clone()).or_default();
-                used.insert(interface.address, key.clone());
+                used.insert(interface.address, entry.clone());
             }
             _ => {}
         }
@@ -322,10 +327,10 @@ fn service_of(task: &Task) -> Option<Key> {
     task.service.as_ref().map(|service| Key::service(&task.region, &task.cluster, service))
 }
 
-fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<Key>>, of: &K, key: &Key) {
-    if let Some(keys) = index.get_mut(of) {
-        keys.remove(key);
-        if keys.is_empty() {
+fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeMap<Key, Entry>>, of: &K, key: &Key) {
+    if let Some(entries) = index.get_mut(of) {
+        entries.remove(key);
+        if entries.is_empty() {
             index.remove(of);
         }
     }
@@ -333,8 +338,7 @@ fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<Key>>, of: &K
 
 /// The kind of a record's key is the record's own kind: what the store's loader checks.
 pub fn kind_matches(key: &Key, record: &Record) -> bool {
-    let kind: Kind = record.key().kind;
-    key.kind == kind && record.key() == *key
+    record.key() == *key
 }
 
 #[cfg(test)]

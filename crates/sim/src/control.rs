@@ -62,7 +62,7 @@ impl Control {
 
 impl World {
     pub(crate) fn open_database(&self) -> Result<DatabaseCore, String> {
-        let options = Options { cache_bytes: 1 << 20, ..Options::default() };
+        let options = Options { cache_bytes: 8 << 20, ..Options::default() };
         DatabaseCore::open(self.control.disk.clone(), options).map_err(|error| {
             let source = std::error::Error::source(&error);
             format!("{error}: {}", source.map(ToString::to_string).unwrap_or_default())
@@ -278,7 +278,7 @@ pub(crate) fn failure_of(error: &gantry_store::CommitError) -> Option<CommitFail
 
 fn describe(event: &Event) -> String {
     match event {
-        Event::Changed(keys) => {
+        Event::Changed(_, keys) => {
             let kinds: Vec<&str> = keys.iter().map(|key| key.kind.as_str()).collect();
             format!("that {} changed", kinds.join(", "))
         }

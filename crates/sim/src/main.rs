@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gantry_sim::{Options, Planted, Report, last_lines, replay_command, run, run_traced};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "\
 Runs the real control, node and load balancer cores and the real store in a simulated world full of faults.
 A seed is one hour of twenty services; the same seed always tells the same story.

@@ -5,6 +5,7 @@ use gantry_domain::Change;
 
 use crate::control::{Doom, failure_of};
 use crate::happening::Happening;
+use crate::ledger::Ledger;
 use crate::operator::Operation;
 use crate::trace::trace;
 use crate::world::World;
@@ -95,7 +96,9 @@ impl World {
         running.told = running.database.view().revision();
         let events: Vec<Event> = match changes {
             Ok(_) if misses => vec![Event::ChangesMissed],
-            Ok(changes) => changes.iter().map(|changed| Event::Changed(changed.keys.clone())).collect(),
+            Ok(changes) => {
+                changes.iter().map(|changed| Event::Changed(changed.revision, changed.keys.clone())).collect()
+            }
             Err(_) => vec![Event::ChangesMissed],
         };
         for event in events {
@@ -116,7 +119,7 @@ impl World {
         let mut unsure = Vec::new();
         for (submission, outcome) in group.into_iter().zip(outcomes) {
             match &outcome {
-                Ok(revision) => self.acknowledged(&submission, *revision),
+                Ok(revision) => self.acknowledged(&submission.owner, submission.changes, *revision),
                 Err(gantry_store::CommitError::Conflict { key }) => {
                     trace!(self, "a commit conflicts: {key}");
                     if self.ledger.view.check(&submission.changes).is_ok() && unsure.is_empty() {
@@ -134,33 +137,32 @@ impl World {
         // A failed commit may be on the disk all the same; then the view has it.
         for changes in unsure {
             if self.ledger.view.revision() < revision && self.ledger.view.check(&changes).is_ok() {
-                self.watch_commit(&changes, |world| world.ledger.apply(changes.clone()));
+                self.watch_commit(changes, Ledger::apply);
             }
         }
         answers
     }
 
-    fn acknowledged(&mut self, submission: &Submission, revision: u64) {
-        if let Err(key) = self.ledger.view.check(&submission.changes) {
+    fn acknowledged(&mut self, owner: &Owner, changes: Vec<Change>, revision: u64) {
+        if let Err(key) = self.ledger.view.check(&changes) {
             return self.violate("a commit is made only on what was read", key.to_string());
         }
         if self.trace.is_on() {
-            let by = match &submission.owner {
+            let by = match owner {
                 Owner::Core(id) => format!("commit {}", id.0),
                 Owner::Operator(operation) => format!("operator: {:?}", operation.kind),
             };
-            let text = format!("revision {revision} ({by}): {}", crate::words::changes(&submission.changes));
+            let text = format!("revision {revision} ({by}): {}", crate::words::changes(&changes));
             self.trace.line(self.agenda.now(), &text);
         }
-        let changes = submission.changes.clone();
-        let by_control = matches!(submission.owner, Owner::Core(_));
+        let by_control = matches!(owner, Owner::Core(_));
         if by_control {
-            self.check_decision(&changes);
+            self.foresee_limits(&changes);
+            self.planted_after(&changes);
         }
-        self.watch_commit(&changes.clone(), |world| world.ledger.acknowledge(changes, revision));
+        self.watch_commit(changes, |ledger, changes| ledger.acknowledge(changes, revision));
         if by_control {
-            self.check_limits(&submission.changes);
-            self.planted_after(&submission.changes);
+            self.check_limits();
         }
     }
 }

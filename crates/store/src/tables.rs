@@ -18,10 +18,12 @@ const LEASE_KEYS: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("
 pub(crate) const REVISION: &str = "revision";
 
 pub(crate) struct Tables<'txn> {
+    transaction: &'txn WriteTransaction,
     records: Table<'txn, &'static [u8], &'static [u8]>,
     numbers: Table<'txn, &'static str, u64>,
-    leases: Table<'txn, u64, u64>,
-    lease_keys: Table<'txn, (u64, &'static [u8]), ()>,
+    // Opened by the first use: each open table costs every commit, and few commits concern leases.
+    leases: Option<Table<'txn, u64, u64>>,
+    lease_keys: Option<Table<'txn, (u64, &'static [u8]), ()>>,
     revision: Revision,
     pub(crate) committed: Vec<Committed>,
     /// Something was written, so there is something to commit.
@@ -31,10 +33,11 @@ pub(crate) struct Tables<'txn> {
 impl<'txn> Tables<'txn> {
     pub(crate) fn open(transaction: &'txn WriteTransaction, revision: Revision) -> Result<Self, redb::Error> {
         Ok(Self {
+            transaction,
             records: transaction.open_table(RECORDS)?,
             numbers: transaction.open_table(NUMBERS)?,
-            leases: transaction.open_table(LEASES)?,
-            lease_keys: transaction.open_table(LEASE_KEYS)?,
+            leases: None,
+            lease_keys: None,
             revision,
             committed: Vec::new(),
             changed: false,
@@ -85,7 +88,7 @@ impl<'txn> Tables<'txn> {
     }
 
     pub(crate) fn grant(&mut self, id: LeaseId, time_to_live_ms: u64) -> Result<(), redb::Error> {
-        self.leases.insert(id.number(), time_to_live_ms)?;
+        self.leases()?.insert(id.number(), time_to_live_ms)?;
         self.changed = true;
         Ok(())
     }
@@ -95,7 +98,7 @@ impl<'txn> Tables<'txn> {
         loop {
             let from = (id.number(), &[][..]);
             let mut keys = Vec::new();
-            for entry in self.lease_keys.range(from..)?.take(OPERATIONS_MAX) {
+            for entry in self.lease_keys()?.range(from..)?.take(OPERATIONS_MAX) {
                 let (entry, _) = entry?;
                 let (lease, key) = entry.value();
                 if lease != id.number() {
@@ -113,9 +116,23 @@ impl<'txn> Tables<'txn> {
             }
             self.count(self.revision + 1, events);
         }
-        self.leases.remove(id.number())?;
+        self.leases()?.remove(id.number())?;
         self.changed = true;
         Ok(())
+    }
+
+    fn leases(&mut self) -> Result<&mut Table<'txn, u64, u64>, redb::Error> {
+        match &mut self.leases {
+            Some(table) => Ok(table),
+            none => Ok(none.insert(self.transaction.open_table(LEASES)?)),
+        }
+    }
+
+    fn lease_keys(&mut self) -> Result<&mut Table<'txn, (u64, &'static [u8]), ()>, redb::Error> {
+        match &mut self.lease_keys {
+            Some(table) => Ok(table),
+            none => Ok(none.insert(self.transaction.open_table(LEASE_KEYS)?)),
+        }
     }
 
     /// A commit that changed nothing has no revision of its own.
@@ -162,10 +179,10 @@ impl<'txn> Tables<'txn> {
         let lease_before = before.and_then(|before| before.lease);
         if lease_before != lease {
             if let Some(before) = lease_before {
-                self.lease_keys.remove((before.number(), key))?;
+                self.lease_keys()?.remove((before.number(), key))?;
             }
             if let Some(lease) = lease {
-                self.lease_keys.insert((lease.number(), key), ())?;
+                self.lease_keys()?.insert((lease.number(), key), ())?;
             }
         }
         Ok(())
@@ -178,7 +195,7 @@ impl<'txn> Tables<'txn> {
             None => return Ok(false),
         };
         if let Some(lease) = removed.lease {
-            self.lease_keys.remove((lease.number(), key))?;
+            self.lease_keys()?.remove((lease.number(), key))?;
         }
         Ok(true)
     }

@@ -89,7 +89,7 @@ impl World {
         assert_eq!(self.view.check(&changes), Ok(()));
         let revision = self.view.revision() + 1;
         self.view.apply(changes, revision);
-        self.after(Duration::ZERO, Happening::ToCore(Event::Changed(keys)));
+        self.after(Duration::ZERO, Happening::ToCore(Event::Changed(revision, keys)));
     }
 
     pub(super) fn service(&self, name: &str) -> Service {
@@ -291,7 +291,7 @@ impl World {
         match fate {
             Some(2) => self.after(LINK, Happening::ToCore(Event::ChangesMissed)),
             Some(3) => {}
-            _ => self.after(Duration::ZERO, Happening::ToCore(Event::Changed(keys))),
+            _ => self.after(Duration::ZERO, Happening::ToCore(Event::Changed(revision, keys))),
         }
     }
 

@@ -105,7 +105,7 @@ fn outcome_event(id: CommitId, outcome: Result<u64, CommitError>) -> Event {
 /// `None` when the store was closed.
 async fn next_change(subscription: &mut Subscription) -> Option<Event> {
     match subscription.next().await {
-        Ok(changed) => Some(Event::Changed(changed.keys.clone())),
+        Ok(changed) => Some(Event::Changed(changed.revision, changed.keys.clone())),
         Err(SubscriptionError::Lagged { .. }) => Some(Event::ChangesMissed),
         Err(SubscriptionError::Closed) => None,
     }

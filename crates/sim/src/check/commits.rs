@@ -5,16 +5,17 @@ use gantry_domain::network::NetworkInterface;
 use gantry_domain::task::{DesiredStatus, Task, TaskStatus};
 use gantry_domain::{Action, Change, Record};
 
+use crate::ledger::Ledger;
 use crate::world::World;
 
 impl World {
     /// Looks at a commit's changes, and makes them in the ledger.
     pub(crate) fn watch_commit(
         &mut self,
-        changes: &[Change],
-        apply: impl FnOnce(&mut Self) -> Result<(), String>,
+        changes: Vec<Change>,
+        apply: impl FnOnce(&mut Ledger, Vec<Change>) -> Result<(), String>,
     ) {
-        for change in changes {
+        for change in &changes {
             let Action::Put(record) = &change.action else { continue };
             let broken = match record {
                 Record::Task(task) => self.watch_task(task),
@@ -29,7 +30,7 @@ impl World {
                 self.violate(invariant, what);
             }
         }
-        if let Err(text) = apply(self) {
+        if let Err(text) = apply(&mut self.ledger, changes) {
             self.violate("the store counts its revisions", text);
         }
     }

@@ -13,40 +13,43 @@ use crate::world::World;
 const STARTS_PER_MINUTE_MAX: u32 = 120;
 
 impl World {
-    /// Looks at a commit of `control` before it is made: which healthy tasks it stops.
-    pub(crate) fn check_decision(&mut self, changes: &[Change]) {
+    /// Looks at a commit of `control` before it is made: which healthy tasks it stops, and which tasks it starts.
+    pub(crate) fn foresee_limits(&mut self, changes: &[Change]) {
         let mut stopped: BTreeMap<Key, usize> = BTreeMap::new();
-        for change in changes {
-            let Action::Put(Record::Task(task)) = &change.action else { continue };
-            let Some(before) = self.ledger.view.get::<Task>(&change.key) else { continue };
-            let by_us = task.stop_code == Some(StopCode::ServiceSchedulerInitiated);
-            if before.is_wanted() && !task.is_wanted() && by_us && self.is_healthy(&before) {
-                *stopped.entry(service_of(task)).or_default() += 1;
-            }
-        }
-        self.watched.stopped = stopped.into_iter().collect();
-    }
-
-    /// Looks at the services that a commit of `control` changed, after it was made.
-    pub(crate) fn check_limits(&mut self, changes: &[Change]) {
-        for (key, stopped) in std::mem::take(&mut self.watched.stopped) {
-            self.check_minimum(&key, stopped);
-        }
         let mut starting: BTreeSet<Key> = BTreeSet::new();
         for change in changes {
-            if let (Expect::Absent | Expect::Anything, Action::Put(Record::Task(task))) =
-                (change.expect, &change.action)
+            let Action::Put(Record::Task(task)) = &change.action else { continue };
+            let before = self.ledger.view.get::<Task>(&change.key);
+            let by_us = task.stop_code == Some(StopCode::ServiceSchedulerInitiated);
+            if let Some(before) = before
+                && before.is_wanted()
+                && !task.is_wanted()
+                && by_us
+                && self.is_healthy(&before)
+            {
+                *stopped.entry(service_of(task)).or_default() += 1;
+            }
+            if matches!(change.expect, Expect::Absent | Expect::Anything)
                 && task.service.is_some()
                 && task.is_wanted()
             {
                 let key = service_of(task);
-                if self.ledger.view.get::<Task>(&change.key).is_none_or(|it| it.version <= 1) {
+                if task.version <= 1 {
                     self.count_start(&key);
                 }
                 starting.insert(key);
             }
         }
-        for key in starting {
+        self.watched.stopped = stopped;
+        self.watched.starting = starting;
+    }
+
+    /// Looks at the services that the commit changed, after it was made.
+    pub(crate) fn check_limits(&mut self) {
+        for (key, stopped) in std::mem::take(&mut self.watched.stopped) {
+            self.check_minimum(&key, stopped);
+        }
+        for key in std::mem::take(&mut self.watched.starting) {
             self.check_maximum(&key);
         }
     }

@@ -6,7 +6,7 @@ mod settled;
 mod stops;
 mod tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_domain::Key;
 use gantry_types::{RegistrationId, TaskId};
@@ -24,7 +24,9 @@ pub(crate) struct Watched {
     /// Whose target a registration is.
     task_of: BTreeMap<RegistrationId, TaskId>,
     /// Healthy tasks that the commit that is being looked at stops, by their services.
-    stopped: Vec<(Key, usize)>,
+    stopped: BTreeMap<Key, usize>,
+    /// Services of which it starts tasks.
+    starting: BTreeSet<Key>,
     /// The minute that is counted, and the tasks that each service started in it.
     started: (At, BTreeMap<Key, u32>),
     /// Tasks that became RUNNING.

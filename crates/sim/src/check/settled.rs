@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use gantry_domain::Key;
-use gantry_domain::elb::{LoadBalancer, Target, TargetHealthState};
+use gantry_domain::elb::{Target, TargetHealthState};
 use gantry_domain::network::NetworkInterface;
 use gantry_domain::service::{RolloutState, Service, ServiceStatus};
 use gantry_domain::task::{Task, TaskStatus};
-use gantry_types::TaskId;
+use gantry_types::{TaskId, VpcId};
 
 use crate::happening::Happening;
 use crate::links::node_id;
 use crate::machine::Address;
 use crate::operator::SERVICES;
 use crate::program::BAD_REVISIONS;
-use crate::records::revision_of;
+use crate::records::{region, revision_of};
 use crate::trace::trace;
 use crate::words::short;
 use crate::world::{FAULTS_LAST, World};
@@ -67,7 +67,7 @@ impl World {
             .or_else(|| self.targets_move(&is_restless))
             .or_else(|| self.interfaces_are_left(&is_restless))
             .or_else(|| self.nodes_move(&is_restless))
-            .or_else(|| if restless.is_empty() { self.vpcs_are_left() } else { None })
+            .or_else(|| self.vpcs_are_left())
             .or_else(|| if restless.is_empty() { self.balancer_moves() } else { None })
             .or_else(|| (restless.is_empty() && !self.core_is_idle()).then(|| "control decides".to_owned()))
     }
@@ -200,14 +200,11 @@ impl World {
         None
     }
 
-    /// Nodes have the VPCs that are in use, and no other.
+    /// Nodes have no VPC that does not exist. One in which nothing lives any more may stay.
     fn vpcs_are_left(&self) -> Option<String> {
-        let interfaces =
-            self.ledger.view.scan::<NetworkInterface>("").map(|interface| &interface.value().vpc);
-        let balancers = self.ledger.view.scan::<LoadBalancer>("").map(|balancer| &balancer.value().vpc);
-        let used: BTreeSet<_> = interfaces.chain(balancers).collect();
+        let exists = |id: &VpcId| self.ledger.view.vpc(&region(), id).is_some();
         (0..self.nodes.len()).find_map(|index| {
-            let left = self.nodes[index].vpcs.keys().find(|vpc| !used.contains(vpc))?;
+            let left = self.nodes[index].vpcs.keys().find(|id| !exists(id))?;
             Some(format!("{left} is left on node {index}"))
         })
     }

@@ -52,7 +52,7 @@ impl World {
             }
             Some(Planted::LostWakeUp) => {
                 self.agenda.now() > LOST_FROM
-                    && matches!(event, Event::Changed(_) | Event::ChangesMissed | Event::Tick)
+                    && matches!(event, Event::Changed(..) | Event::ChangesMissed | Event::Tick)
             }
             _ => false,
         }
