@@ -12,7 +12,7 @@ use gantry_types::{ACCOUNT, Ids, Timestamp, Value};
 use gantry_wire::{Credential, Principal};
 
 use crate::logs::Logs;
-use crate::{ec2, iam, sts};
+use crate::{ec2, ecr, iam, sts};
 
 /// How often a handler decides again because somebody else changed what it read.
 const ATTEMPTS_MAX: u32 = 64;
@@ -65,6 +65,8 @@ struct Shared {
     ids: Mutex<Ids>,
     root: RootKey,
     settings: Settings,
+    /// Set once, by a server that has one.
+    registry: std::sync::OnceLock<ecr::RegistryHost>,
     /// Held by the one call whose turn it is after conflicts.
     turn: tokio::sync::Mutex<()>,
 }
@@ -73,13 +75,26 @@ impl Context {
     pub fn new(database: Database, log_store: LogStore, ids: Ids, root: RootKey, settings: Settings) -> Self {
         let logs = Logs::new(log_store);
         let turn = tokio::sync::Mutex::new(());
-        let shared = Shared { database, logs, ids: Mutex::new(ids), root, settings, turn };
+        let shared = Shared { database, logs, ids: Mutex::new(ids), root, settings, registry: Default::default(), turn };
         Self { shared: Arc::new(shared), companion: None }
     }
 
     /// The same for one call whose commit has a companion. It accompanies handlers that write in one commit.
     pub(crate) fn accompanied(&self, companion: Companion) -> Self {
         Self { shared: Arc::clone(&self.shared), companion: Some(companion) }
+    }
+
+    /// Gives the installation its registry of images. The first one stays.
+    pub fn set_registry(&self, host: ecr::RegistryHost) {
+        let _ = self.shared.registry.set(host);
+    }
+
+    pub fn registry_host(&self) -> Option<&ecr::RegistryHost> {
+        self.shared.registry.get()
+    }
+
+    pub(crate) fn root_secret(&self) -> &str {
+        &self.shared.root.secret_access_key
     }
 
     pub(crate) fn logs(&self) -> &Logs {

@@ -19,7 +19,7 @@ fn style(service: &ServiceModel, protocol: Protocol) -> Style {
     match service.name {
         "ec2" => Style::Ec2,
         "ecs" => Style::Ecs,
-        "logs" => Style::AllAtOnce("InvalidParameterException"),
+        "ecr" | "logs" => Style::AllAtOnce("InvalidParameterException"),
         _ if protocol.is_query() => Style::AllAtOnce("ValidationError"),
         _ => Style::AllAtOnce("ValidationException"),
     }

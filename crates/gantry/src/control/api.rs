@@ -15,7 +15,7 @@ use gantry_wire::{
     ApiError, Auth, AuthMode, BODY_BYTES_MAX, Call, Principal, ReplyForm, Response, parse_request,
     render_error, render_error_as, render_output,
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,6 +24,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::outgoing::Outgoing;
+use super::registry::{self, Desk};
 use super::health;
 use crate::roles::{Stop, stopped};
 
@@ -47,6 +49,8 @@ pub(crate) struct Limits {
     pub(crate) body_wait_max: Duration,
     /// After the request to stop.
     pub(crate) finish_max: Duration,
+    /// A client that takes nothing of what it was sent for so long is gone.
+    pub(crate) unread_max: Duration,
     /// A process that may open no more files accepts again when some were closed.
     pub(crate) accept_pause: Duration,
 }
@@ -62,6 +66,7 @@ impl Default for Limits {
             head_wait_max: Duration::from_secs(75),
             body_wait_max: Duration::from_secs(30),
             finish_max: Duration::from_secs(5),
+            unread_max: Duration::from_secs(60),
             accept_pause: Duration::from_millis(20),
         }
     }
@@ -77,6 +82,7 @@ pub(crate) struct Api {
     mode: AuthMode,
     request_ids: Mutex<Ids>,
     bodies: Arc<Semaphore>,
+    desk: Desk,
     limits: Limits,
 }
 
@@ -84,7 +90,8 @@ impl Api {
     pub(crate) fn new(context: Arc<Context>, mode: AuthMode, request_ids: Ids, limits: Limits) -> Self {
         let services = Services::new(context.clone());
         let bodies = Arc::new(Semaphore::new(limits.bodies_kib_max as usize));
-        Self { context, services, mode, request_ids: Mutex::new(request_ids), bodies, limits }
+        let desk = Desk::new(registry::Limits::default());
+        Self { context, services, mode, request_ids: Mutex::new(request_ids), bodies, desk, limits }
     }
 }
 
@@ -120,10 +127,12 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch:
 
 async fn connection(stream: tokio::net::TcpStream, api: Arc<Api>, mut stop: watch::Receiver<Stop>) {
     let _ = stream.set_nodelay(true);
+    let unread_ms = u32::try_from(api.limits.unread_max.as_millis()).unwrap_or(u32::MAX);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);
     let head_wait_max = api.limits.head_wait_max;
     let service = service_fn(move |request| {
         let api = api.clone();
-        async move { Ok::<_, Infallible>(into_http(answer(&api, request).await)) }
+        async move { Ok::<_, Infallible>(route(&api, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -149,9 +158,33 @@ async fn connection(stream: tokio::net::TcpStream, api: Arc<Api>, mut stop: watc
     }
 }
 
-async fn answer(api: &Arc<Api>, request: http::Request<Incoming>) -> Response {
+/// The registry and the AWS APIs share the endpoint.
+async fn route(api: &Arc<Api>, request: http::Request<Incoming>) -> http::Response<Outgoing> {
     let request_id = api.request_ids.lock().unwrap_or_else(PoisonError::into_inner).uuid();
     let (head, body) = request.into_parts();
+    if is_too_large(&api.limits, &head) || !registry::claims(&api.context, &head) {
+        return into_http(answer(api, head, body, request_id).await);
+    }
+    // On a task of its own: if it panics, that costs one connection.
+    let api = api.clone();
+    let answering = tokio::spawn(async move {
+        registry::answer(&api.desk, &api.context, api.mode, &head, body, request_id).await
+    });
+    match answering.await {
+        Ok(response) => response,
+        Err(panic) => {
+            tracing::error!("the registry panicked: {panic}");
+            registry::failed()
+        }
+    }
+}
+
+async fn answer(
+    api: &Arc<Api>,
+    head: http::request::Parts,
+    body: Incoming,
+    request_id: String,
+) -> Response {
     let refuse = |request_id, refusal: Refusal| {
         render_error_as(&ReplyForm::unclaimed(&head.headers, request_id), &refusal.error())
     };
@@ -285,8 +318,8 @@ async fn read_body(
     timeout(api.limits.body_wait_max, read).await.unwrap_or(Err(Refusal::SlowBody))
 }
 
-fn into_http(response: Response) -> http::Response<Full<Bytes>> {
-    let mut answer = http::Response::new(Full::new(Bytes::from(response.body)));
+fn into_http(response: Response) -> http::Response<Outgoing> {
+    let mut answer = http::Response::new(Outgoing::whole(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer

@@ -8,15 +8,22 @@ mod health;
 mod link_server;
 mod log_keeper;
 mod names;
+mod outgoing;
+mod registry;
 #[cfg(test)]
 mod tests;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_control::Limits;
 use gantry_domain::network::Cidr;
 use gantry_domain::task_session::InstallationKey;
+use gantry_images::OwnRegistry;
+use gantry_images::registry::Registry;
+use gantry_services::ecr::RegistryHost;
 use gantry_services::{Context, RootKey, Settings};
 use gantry_store::{Database, FileDisk, Options};
 use gantry_telemetry::logs::LogStore;
@@ -34,6 +41,8 @@ use crate::supervisor::API_LISTENER;
 const LINK_LISTENER: &str = "link";
 /// Batches of log lines that wait for the log store.
 const LOG_DELIVERIES_MAX: usize = 64;
+/// An upload that was given up and an image that has expired wait for so long at most.
+const REGISTRY_SWEPT_EVERY: Duration = Duration::from_secs(600);
 /// The suffix of load balancers' names.
 const DNS_SUFFIX: &str = "localhost";
 
@@ -68,7 +77,9 @@ async fn serve(child: &Child) -> Result<(), String> {
         Limits::default(),
     );
     let linking = link_server::serve(link_listener(child)?, links.clone(), events, logs);
-    let naming = names::keep(database.clone(), block.clone());
+    let listener = api_listener(child)?;
+    let address = listener.local_addr().map_err(|error| format!("the API's listening socket: {error}"))?;
+    let naming = names::keep(database.clone(), block.clone(), registry_names(child, address));
 
     let context = Arc::new(Context::new(
         database,
@@ -77,6 +88,7 @@ async fn serve(child: &Child) -> Result<(), String> {
         root,
         settings(child, account_created_at),
     ));
+    context.set_registry(registry_host(child, address)?);
     let mode = if child.config.accept_any_credentials { AuthMode::AcceptAny } else { AuthMode::Verify };
     let keeping =
         log_keeper::keep(context.clone(), logs_waiting, log_keeper::GROUP_WAIT_MAX, move |link, message| {
@@ -84,8 +96,9 @@ async fn serve(child: &Child) -> Result<(), String> {
         });
     let tidying = log_keeper::tidy(context.clone());
     let stacking = gantry_services::cloudformation::run(Arc::clone(&context));
+    let sweeping = sweep(context.clone());
     let api = Arc::new(api::Api::new(context, mode, ids()?, api::Limits::default()));
-    let serving = api::serve(api_listener(child)?, api, stop.clone());
+    let serving = api::serve(listener, api, stop.clone());
 
     child.descriptors.ready().map_err(|error| error.to_string())?;
     let background = async {
@@ -96,6 +109,7 @@ async fn serve(child: &Child) -> Result<(), String> {
             () = keeping => Err("the log keeper has ended".to_owned()),
             () = tidying => Err("nobody clears up logs".to_owned()),
             () = stacking => Err("nobody makes stacks".to_owned()),
+            () = sweeping => Err("nobody clears up the registry".to_owned()),
         }
     };
     tokio::select! {
@@ -158,6 +172,46 @@ fn settings(child: &Child, account_created_at: Timestamp) -> Settings {
         load_balancer_range: Cidr::new(range.first, range.prefix)
             .expect("the configuration's prefix is below 32"),
         account_created_at,
+    }
+}
+
+/// The registry on the store of images, which tasks, builds and `gantry image` share. From here on all of them know which
+/// names are its own.
+fn registry_host(child: &Child, address: SocketAddr) -> Result<RegistryHost, String> {
+    let path = child.layout.images();
+    let failed =
+        |error: &dyn std::error::Error| format!("opening {}: {}", path.display(), with_causes(error));
+    let store = gantry_images::Store::open(&path).map_err(|error| failed(&error))?;
+    let port = address.port();
+    let mut hosts: Vec<String> =
+        ["localhost", "127.0.0.1", "[::1]"].iter().map(|host| format!("{host}:{port}")).collect();
+    if !address.ip().is_unspecified() && !hosts.contains(&address.to_string()) {
+        hosts.push(address.to_string());
+    }
+    let region = child.config.region.clone();
+    store
+        .set_own_registry(&OwnRegistry { region: region.clone(), hosts })
+        .map_err(|error| failed(&error))?;
+    let registry = Registry::open(store).map_err(|error| failed(&error))?;
+    Ok(RegistryHost { registry, port, region })
+}
+
+fn registry_names(child: &Child, address: SocketAddr) -> names::RegistryNames {
+    let address = match address.ip() {
+        // A server that listens on every address is reached from here by the loopback one.
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    names::RegistryNames { address, region: child.config.region.clone() }
+}
+
+/// Clears up what pushes left behind, and what lifecycle policies let expire.
+async fn sweep(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(REGISTRY_SWEPT_EVERY).await;
+        if let Err(error) = gantry_services::ecr::sweep(&context, Timestamp::now()).await {
+            tracing::warn!("clearing up the registry: {}", error.message);
+        }
     }
 }
 

@@ -1,19 +1,29 @@
-//! Keeps the names of internet-facing load balancers in the hosts file for as long as the server runs.
+//! Keeps the names of internet-facing load balancers and of the registry in the hosts file for as long as the server runs.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gantry_domain::View;
 use gantry_domain::elb::LoadBalancer;
+use gantry_domain::object::Object;
+use gantry_services::ecr::host_name;
 use gantry_store::{Database, SubscriptionError};
 
 use crate::hosts::Block;
 
+/// Where the registry's names lead.
+pub(super) struct RegistryNames {
+    pub(super) address: IpAddr,
+    /// The region that has a registry whether or not it has repositories.
+    pub(super) region: String,
+}
+
 /// Writes the block at the start and whenever it would change. Ends when the store is closed.
-pub(super) async fn keep(database: Database, block: Block) {
+pub(super) async fn keep(database: Database, block: Block, registry: RegistryNames) {
     let mut subscription = database.subscribe();
     let mut written: Option<Vec<(IpAddr, String)>> = None;
     loop {
-        let names = names(&database.view());
+        let names = names(&database.view(), &registry);
         if written.as_ref() != Some(&names) {
             match write(block.clone(), names.clone()).await {
                 Ok(()) => written = Some(names),
@@ -46,15 +56,18 @@ async fn write(block: Block, names: Vec<(IpAddr, String)>) -> Result<(), String>
         .unwrap_or_else(|error| Err(format!("writing the hosts file: {error}")))
 }
 
-fn names(view: &View) -> Vec<(IpAddr, String)> {
-    let mut names: Vec<(IpAddr, String)> = view
-        .scan::<LoadBalancer>("")
-        .filter_map(|load_balancer| {
-            let address = load_balancer.outside_address?;
-            Some((IpAddr::V4(address), load_balancer.dns_name.clone()))
-        })
-        .take(crate::hosts::NAMES_MAX)
-        .collect();
+fn names(view: &View, registry: &RegistryNames) -> Vec<(IpAddr, String)> {
+    let mut regions = BTreeSet::from([registry.region.as_str()]);
+    let repositories = gantry_services::ecr::REPOSITORIES;
+    let objects: Vec<_> = view.scan::<Object>(repositories).collect();
+    regions.extend(objects.iter().filter_map(|object| object.class.strip_prefix(repositories)));
+    let of_registry = regions.into_iter().map(|region| (registry.address, host_name(region)));
+    let of_load_balancers = view.scan::<LoadBalancer>("").filter_map(|load_balancer| {
+        let address = load_balancer.outside_address?;
+        Some((IpAddr::V4(address), load_balancer.dns_name.clone()))
+    });
+    let mut names: Vec<(IpAddr, String)> =
+        of_registry.chain(of_load_balancers).take(crate::hosts::NAMES_MAX).collect();
     names.sort();
     names
 }
