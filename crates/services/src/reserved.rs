@@ -2,7 +2,7 @@
 
 use gantry_api::CallContext;
 
-use crate::cloudformation::is_internal;
+use crate::cloudformation::caller::is_internal;
 
 pub(crate) fn is_aws(key: &str) -> bool {
     key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
