@@ -7,6 +7,9 @@ pub enum TemplateError {
         "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to {bytes_max}"
     )]
     TooLong { bytes_max: usize },
+    /// A template that was fetched.
+    #[error("Template may not exceed {bytes_max} bytes in size.")]
+    FetchedTooLong { bytes_max: usize },
     /// The document, its sections and their members.
     #[error("Template format error: {0}")]
     Format(String),

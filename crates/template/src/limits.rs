@@ -23,3 +23,5 @@ pub(crate) const NODES_MAX: usize = 100_000;
 pub(crate) const EVALUATION_BYTES_MAX: usize = 16 << 20;
 /// Ours: a pattern that compiles into more than this is refused.
 pub(crate) const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Ours: how long a pattern with look-around may try one value.
+pub(crate) const PATTERN_STEPS_MAX: usize = 100_000;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::expression::{Expression, Function};
+use crate::pseudo::NO_VALUE;
 use crate::template::Template;
 
 pub const CAPABILITY_IAM: &str = "CAPABILITY_IAM";
@@ -38,7 +40,8 @@ impl Template {
             if let Some((name, property)) = IAM_TYPES.iter().find(|(name, _)| *name == resource.resource_type)
             {
                 types.insert(*name);
-                is_named |= property.is_some_and(|property| resource.properties.contains_key(property));
+                is_named |=
+                    property.and_then(|property| resource.properties.get(property)).is_some_and(is_value);
             }
         }
         let mut capabilities = Capabilities::default();
@@ -56,6 +59,16 @@ impl Template {
             ));
         }
         capabilities
+    }
+}
+
+/// A property that is `AWS::NoValue` is none.
+fn is_value(expression: &Expression) -> bool {
+    match expression {
+        Expression::Function(function) => {
+            !matches!(function.as_ref(), Function::Ref(name) if name == NO_VALUE)
+        }
+        _ => true,
     }
 }
 

@@ -9,12 +9,16 @@ mod yaml;
 use gantry_types::Value;
 
 use crate::error::{Result, TemplateError, format};
+use crate::limits::FETCHED_BODY_BYTES_MAX;
 pub use scalar::{same, text_of};
 
 /// Reads a template's text. A text that starts with `{` is JSON, all else YAML, as CloudFormation tells them apart.
 pub(crate) fn read(text: &str, bytes_max: usize) -> Result<Value> {
     if text.len() > bytes_max {
-        return Err(TemplateError::TooLong { bytes_max });
+        return Err(match bytes_max {
+            FETCHED_BODY_BYTES_MAX => TemplateError::FetchedTooLong { bytes_max },
+            _ => TemplateError::TooLong { bytes_max },
+        });
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let document = if text.trim_start().starts_with('{') { json::read(text)? } else { yaml::read(text)? };

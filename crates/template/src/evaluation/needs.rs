@@ -35,11 +35,10 @@ pub(super) fn of_resources(
 pub(super) fn check_outputs(template: &Template, conditions: &BTreeMap<String, bool>) -> Result<()> {
     let mut unresolved = BTreeSet::new();
     for output in template.outputs.values().filter(|output| is_on(output.condition.as_ref(), conditions)) {
-        unresolved.extend(
-            resources_in(template, conditions, &output.value)
-                .filter(|name| !exists(template, conditions, name))
-                .map(str::to_owned),
-        );
+        for expression in [&output.value].into_iter().chain(&output.export_name) {
+            let named = resources_in(template, conditions, expression);
+            unresolved.extend(named.filter(|name| !exists(template, conditions, name)).map(str::to_owned));
+        }
     }
     refuse(unresolved, "Outputs")
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use gantry_types::Value;
 
-pub(crate) use read::{Place, read};
+pub(crate) use read::{Place, read, unsupported_function};
 pub use sub::SubPart;
 pub(crate) use walk::{Walk, walk};
 

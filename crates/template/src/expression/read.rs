@@ -17,7 +17,11 @@ pub(crate) enum Place {
     Rule,
 }
 
-const SUPPORTED: &str = "Fn::Base64, Fn::GetAtt, Fn::GetAZs, Fn::ImportValue, Fn::Join, Fn::Split, Fn::FindInMap, Fn::Select, Ref, Fn::Equals, Fn::If, Fn::Not, Condition, Fn::And, Fn::Or, Fn::Contains, Fn::EachMemberEquals, Fn::EachMemberIn, Fn::ValueOf, Fn::ValueOfAll, Fn::RefAll, Fn::Sub, Fn::Cidr, Fn::ToJsonString, Fn::Length";
+const SUPPORTED: &str = "Fn::Base64, Fn::GetAtt, Fn::GetAZs, Fn::ImportValue, Fn::Join, Fn::Split, Fn::FindInMap, Fn::Select, Ref, Fn::Equals, Fn::If, Fn::Not, Condition, Fn::And, Fn::Or, Fn::Contains, Fn::EachMemberEquals, Fn::EachMemberIn, Fn::ValueOf, Fn::ValueOfAll, Fn::RefAll, Fn::Sub, Fn::Cidr";
+
+pub(crate) fn unsupported_function(name: &str) -> String {
+    format!("Encountered unsupported function: {name} Supported functions are: [{SUPPORTED}]")
+}
 
 pub(crate) fn read(value: &Value, place: Place) -> Result<Expression> {
     match value {
@@ -76,7 +80,7 @@ fn read_function(name: &str, argument: &Value, place: Place) -> Result<Function>
         "Fn::GetAtt" => read_get_att(argument, place)?,
         "Fn::Sub" => read_sub(argument, place)?,
         "Fn::Join" => match argument.as_list() {
-            [delimiter, list] if text_of(delimiter).is_some() && is_list_or_function(list, place) => {
+            [delimiter, list] if text_of(delimiter).is_some() && is_list_or_function(list) => {
                 Function::Join { delimiter: one(delimiter)?, list: one(list)? }
             }
             _ => {
@@ -86,7 +90,7 @@ fn read_function(name: &str, argument: &Value, place: Place) -> Result<Function>
             }
         },
         "Fn::Select" => match argument.as_list() {
-            [index, list] if is_text_or_function(index) && is_list_or_function(list, place) => {
+            [index, list] if is_text_or_function(index) && is_list_or_function(list) => {
                 Function::Select { index: one(index)?, list: one(list)? }
             }
             _ => {
@@ -212,9 +216,7 @@ fn read_function(name: &str, argument: &Value, place: Place) -> Result<Function>
         "Fn::Transform" => return read_transform(argument),
         name if name.starts_with("Fn::ForEach") => return read_unknown(name, ""),
         name => {
-            return function(format!(
-                "Encountered unsupported function: {name} Supported functions are: [{SUPPORTED}]"
-            ));
+            return function(unsupported_function(name));
         }
     })
 }
@@ -344,7 +346,7 @@ fn is_text_or_function(value: &Value) -> bool {
     text_of(value).is_some() || value.as_map().is_some_and(is_call)
 }
 
-fn is_list_or_function(value: &Value, _place: Place) -> bool {
+fn is_list_or_function(value: &Value) -> bool {
     matches!(value, Value::List(_)) || value.as_map().is_some_and(is_call)
 }
 

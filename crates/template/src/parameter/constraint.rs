@@ -3,39 +3,23 @@
 use std::collections::BTreeMap;
 
 use gantry_types::Value;
-use regex::{Regex, RegexBuilder};
 
 use super::declaration::Parameter;
 use super::kind::ParameterKind;
+use super::pattern::Pattern;
 use crate::error::{Result, function, validation};
-use crate::limits::{PARAMETER_VALUE_BYTES_MAX, PATTERN_BYTES_MAX};
+use crate::limits::PARAMETER_VALUE_BYTES_MAX;
 use crate::template::text;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Constraints {
-    /// As it is written, and compiled so that it has to match from the first character to the last.
-    pattern: Option<(String, Regex)>,
+    pattern: Option<Pattern>,
     length_min: Option<usize>,
     length_max: Option<usize>,
     /// As they are written, and as numbers.
     value_min: Option<(String, f64)>,
     value_max: Option<(String, f64)>,
     description: Option<String>,
-}
-
-impl PartialEq for Constraints {
-    fn eq(&self, other: &Self) -> bool {
-        let all = |constraints: &Self| {
-            (
-                constraints.pattern.as_ref().map(|(text, _)| text.clone()),
-                (constraints.length_min, constraints.length_max),
-                constraints.value_min.clone(),
-                constraints.value_max.clone(),
-                constraints.description.clone(),
-            )
-        };
-        all(self) == all(other)
-    }
 }
 
 impl Constraints {
@@ -74,12 +58,10 @@ impl Constraints {
     }
 }
 
-fn compile(name: &str, pattern: String) -> Result<(String, Regex)> {
-    match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERN_BYTES_MAX).build() {
-        Ok(compiled) => Ok((pattern, compiled)),
-        Err(_) => function(format!(
-            "Parameter '{name}' AllowedPattern must be a valid regular expression (look-around and back-references are not supported): {pattern}"
-        )),
+fn compile(name: &str, pattern: String) -> Result<Pattern> {
+    match Pattern::compile(pattern) {
+        Some(pattern) => Ok(pattern),
+        None => function(format!("Parameter '{name}' AllowedPattern must be a valid regular expression.")),
     }
 }
 
@@ -161,9 +143,11 @@ impl Parameter {
             Constraints { length_max: Some(max), .. } if length > *max => {
                 Some(format!("must contain at most {max} characters"))
             }
-            Constraints { pattern: Some((pattern, compiled)), .. } if !compiled.is_match(value) => {
-                Some(format!("must match pattern {pattern}"))
-            }
+            Constraints { pattern: Some(pattern), .. } => match pattern.matches(value) {
+                Some(true) => None,
+                Some(false) => Some(format!("must match pattern {}", pattern.text)),
+                None => Some(format!("takes too long to hold against pattern {}", pattern.text)),
+            },
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 mod constraint;
 pub(crate) mod declaration;
 mod kind;
+mod pattern;
 mod values;
 
 pub use declaration::Parameter;

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::Template;
+use crate::document::text_of;
 use crate::error::{Result, format, function, validation};
 use crate::evaluation::{check_import_name, condition_needs};
-use crate::expression::{Expression, Function, SubPart, Walk, walk};
+use crate::expression::{Expression, Function, SubPart, Walk, unsupported_function, walk};
 use crate::graph::circle;
 use crate::pseudo;
 
 pub(super) fn check(template: &Template) -> Result<()> {
+    check_extensions(template)?;
     check_conditions(template)?;
     check_rules(template)?;
     let mut unresolved = Unresolved::default();
@@ -34,6 +36,35 @@ pub(super) fn check(template: &Template) -> Result<()> {
         unresolved.report("Outputs")?;
     }
     check_condition_cycles(template)
+}
+
+/// Functions that only the transform `AWS::LanguageExtensions` brings.
+fn check_extensions(template: &Template) -> Result<()> {
+    if template.transforms.iter().any(|name| name == "AWS::LanguageExtensions") {
+        return Ok(());
+    }
+    let resources = template.resources.values().flat_map(|resource| resource.expressions());
+    let outputs =
+        template.outputs.values().flat_map(|output| [&output.value].into_iter().chain(&output.export_name));
+    let rules = template.rules.values().flat_map(|rule| {
+        rule.condition.iter().chain(rule.assertions.iter().map(|assertion| &assertion.assert))
+    });
+    let mut found = None;
+    for expression in resources.chain(outputs).chain(rules).chain(template.conditions.values()) {
+        walk(expression, &mut |function| {
+            match function {
+                Function::ToJsonString(_) => found = Some("Fn::ToJsonString"),
+                Function::Length(_) => found = Some("Fn::Length"),
+                Function::FindInMap { default: Some(_), .. } => found = Some("DefaultValue of Fn::FindInMap"),
+                _ => {}
+            }
+            Walk::Everything
+        });
+    }
+    match found {
+        None => Ok(()),
+        Some(name) => function(unsupported_function(name)),
+    }
 }
 
 impl super::Resource {
@@ -105,7 +136,8 @@ fn collect(template: &Template, expression: &Expression, unresolved: &mut Unreso
                 import_problem = import_problem.take().or_else(|| check_import_name(template, name).err());
             }
             Function::FindInMap { map: Expression::Scalar(name), default: None, .. } => {
-                wrong = wrong.take().or_else(|| missing_mapping(template, name.as_str().unwrap_or_default()));
+                wrong =
+                    wrong.take().or_else(|| missing_mapping(template, &text_of(name).unwrap_or_default()));
             }
             _ => {}
         }
@@ -205,7 +237,8 @@ fn check_decision<'a>(
                 wrong.get_or_insert(format!("unresolved condition dependency {condition} in Condition"));
             }
             Function::FindInMap { map: Expression::Scalar(name), default: None, .. } => {
-                wrong = wrong.take().or_else(|| missing_mapping(template, name.as_str().unwrap_or_default()));
+                wrong =
+                    wrong.take().or_else(|| missing_mapping(template, &text_of(name).unwrap_or_default()));
             }
             Function::ValueOf { parameter, .. } if !template.parameters.contains_key(parameter) => {
                 wrong.get_or_insert(format!("Fn::ValueOf names the parameter {parameter}, which is not in the {section} block's template"));

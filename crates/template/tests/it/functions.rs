@@ -3,6 +3,7 @@
 use crate::stack::{Account, evaluate, shown};
 
 const HEAD: &str = r"
+Transform: AWS::LanguageExtensions
 Parameters:
   Name: {Type: String, Default: web}
   Port: {Type: Number, Default: 0080}
@@ -331,5 +332,17 @@ fn conditions_decide() {
         let evaluation = evaluate(&text, &[]).unwrap_or_else(|error| panic!("{condition}: {error}"));
         assert_eq!(evaluation.conditions()["It"], expected, "{condition}");
         assert_eq!(evaluation.resource("R").is_some(), expected, "{condition}");
+    }
+}
+
+#[test]
+fn extensions_of_the_language_need_their_transform() {
+    for value in ["!Length [a]", "!ToJsonString {a: b}", "!FindInMap [M, a, c, {DefaultValue: 1}]"] {
+        let text = format!(
+            "Mappings: {{M: {{a: {{b: c}}}}}}\nResources: {{R: {{Type: T, Properties: {{P: {value}}}}}}}\n"
+        );
+        let error = evaluate(&text, &[]).unwrap_err().to_string();
+        assert!(error.starts_with("Template error: Encountered unsupported function: "), "{value}: {error}");
+        assert!(evaluate(&format!("Transform: AWS::LanguageExtensions\n{text}"), &[]).is_ok(), "{value}");
     }
 }
