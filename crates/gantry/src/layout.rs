@@ -65,6 +65,10 @@ impl Layout {
     pub fn control_socket(&self) -> PathBuf {
         self.run().join("control.sock")
     }
+    /// Where the node is asked for commands in its tasks and connections into them.
+    pub fn node_socket(&self) -> PathBuf {
+        self.run().join("node.sock")
+    }
     /// Where a load balancer whose supervisor died offers its sockets.
     pub fn handoff_socket(&self) -> PathBuf {
         self.run().join("handoff.sock")
@@ -81,7 +85,7 @@ impl Layout {
     pub fn directories(&self) -> [PathBuf; 7] {
         [self.root.clone(), self.images(), self.node(), self.lb(), self.logs(), self.run(), self.netns()]
     }
-    pub fn sockets(&self) -> [PathBuf; 2] {
-        [self.control_socket(), self.handoff_socket()]
+    pub fn sockets(&self) -> [PathBuf; 3] {
+        [self.control_socket(), self.handoff_socket(), self.node_socket()]
     }
 }

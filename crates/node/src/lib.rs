@@ -13,6 +13,7 @@
 //! - One thread owns the state and never waits: whatever may block happens elsewhere and comes back as an event.
 
 pub mod core;
+pub mod local;
 pub mod logs;
 pub mod output;
 pub mod shell;

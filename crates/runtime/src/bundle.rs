@@ -20,6 +20,7 @@ pub(crate) struct ProcessSpec<'a> {
     pub(crate) environment: &'a [(String, String)],
     pub(crate) working_directory: &'a Path,
     pub(crate) capabilities: &'a BTreeSet<String>,
+    pub(crate) terminal: bool,
 }
 
 pub(crate) fn write_bundle(directory: &ContainerDirectory, config: &Value) -> io::Result<()> {
@@ -58,7 +59,7 @@ pub(crate) fn process(spec: &ContainerSpec, process: &ProcessSpec<'_>) -> Value 
     let environment: Vec<String> =
         process.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     json!({
-        "terminal": false,
+        "terminal": process.terminal,
         "user": {
             "uid": process.account.uid,
             "gid": process.account.gid,

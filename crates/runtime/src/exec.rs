@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -13,6 +13,7 @@ use crate::control::{Incoming, LineBuffer, write_line};
 use crate::error::{ExecError, StartFailure};
 use crate::limits::{EXEC_GRACE, KILL_TIMEOUT};
 use crate::runtime::Runtime;
+use crate::session::SessionRequest;
 use crate::spec::{ContainerId, SpecError, check_environment, check_nul};
 use crate::state::ContainerDirectory;
 use crate::watch::wait_readable;
@@ -66,21 +67,31 @@ pub fn health_check_command(command: &[String]) -> Option<Vec<String>> {
     }
 }
 
-impl ExecRequest {
-    fn check(&self) -> Result<(), SpecError> {
-        if self.command.first().is_none_or(String::is_empty) {
-            return Err(SpecError::NoCommand);
+/// What an exec's supervisor is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ExecOrder {
+    Run(ExecRequest),
+    /// Pipes come beside it.
+    Session(SessionRequest),
+}
+
+pub(crate) fn check_program(
+    command: &[String],
+    environment: &[(String, String)],
+    working_directory: Option<&Path>,
+) -> Result<(), SpecError> {
+    if command.first().is_none_or(String::is_empty) {
+        return Err(SpecError::NoCommand);
+    }
+    for argument in command {
+        check_nul("the command", argument)?;
+    }
+    check_environment(environment)?;
+    match working_directory {
+        Some(path) if !path.is_absolute() => {
+            Err(SpecError::Path { what: "working directory", path: path.to_owned() })
         }
-        for argument in &self.command {
-            check_nul("the command", argument)?;
-        }
-        check_environment(&self.environment)?;
-        match &self.working_directory {
-            Some(path) if !path.is_absolute() => {
-                Err(SpecError::Path { what: "working directory", path: path.clone() })
-            }
-            _ => Ok(()),
-        }
+        _ => Ok(()),
     }
 }
 
@@ -89,7 +100,7 @@ pub(crate) fn exec(
     id: &ContainerId,
     request: &ExecRequest,
 ) -> Result<ExecResult, ExecError> {
-    request.check()?;
+    check_program(&request.command, &request.environment, request.working_directory.as_deref())?;
     let io = |attempted| move |source| ExecError::Io { attempted, source };
     let directory = ContainerDirectory::of(runtime.state_directory(), id);
     if !directory.path().is_dir() {
@@ -118,7 +129,7 @@ pub(crate) fn exec(
 
 fn converse(link: &UnixStream, request: &ExecRequest) -> io::Result<(ExecReply, Vec<u8>)> {
     link.set_read_timeout(Some(request.timeout.saturating_add(EXEC_GRACE)))?;
-    write_line(link, request)?;
+    write_line(link, &ExecOrder::Run(request.clone()))?;
     let mut buffer = LineBuffer::default();
     let reply = match buffer.read(link)? {
         Incoming::Message(reply) => reply,

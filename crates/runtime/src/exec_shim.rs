@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,8 +20,11 @@ use crate::container::payload::{InitProcess, Payload};
 use crate::container::root::Root;
 use crate::control::{Incoming, LineBuffer, write_line};
 use crate::error::StartFailure;
-use crate::exec::{ExecReply, ExecRequest};
+use crate::exec::{ExecOrder, ExecReply, ExecRequest};
+use crate::exec_session::{self, CONSOLE_SOCKET, Console, streams};
 use crate::limits::{OUTPUT_DRAIN_BYTES_MAX, OUTPUT_READ_BYTES};
+use crate::passing;
+use crate::session::{SessionReply, SessionRequest, WindowSize};
 use crate::shim::builder::{Build, Built, StandardStreams, build, reap_strays};
 use crate::shim::{
     container_capabilities, detach_from_starter, output_pipe, resolve_account, runtime_failure, take_link,
@@ -52,36 +55,132 @@ fn run(directory: &ContainerDirectory) -> io::Result<()> {
     let link = take_link()?;
     detach_from_starter();
     std::env::set_current_dir(directory.path())?;
-    let request: ExecRequest = match LineBuffer::default().read(&link)? {
-        Incoming::Message(request) => request,
+    let (mut buffer, mut given) = (LineBuffer::default(), Vec::new());
+    let order = match passing::receive_line(&link, &mut buffer, &mut given)? {
+        Incoming::Message(order) => order,
         Incoming::Pending | Incoming::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
-    let Some(container) = Target::open(directory) else { return write_line(&link, &ExecReply::NotRunning) };
+    let not_running = || match order {
+        ExecOrder::Run(_) => write_line(&link, &ExecReply::NotRunning),
+        ExecOrder::Session(_) => write_line(&link, &SessionReply::NotRunning),
+    };
+    let Some(container) = Target::open(directory) else { return not_running() };
     let name = format!("exec-{}", std::process::id());
     let pinned = container.cgroup.pin()?;
     let tracker = match pinned.group.tracker(&name) {
         Ok(tracker) => tracker,
         // The container's groups go when it ends.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return write_line(&link, &ExecReply::NotRunning);
+            return not_running();
         }
         Err(error) => return Err(error),
     };
     // libcontainer leaves a socket for each exec beside its state, so each gets a copy of it.
-    let own = directory.path().join(&name);
-    let deadline = Instant::now().checked_add(request.timeout);
-    let started = start(directory, &container, &tracker, &request, &own);
-    let answer = match started {
-        Ok((built, output)) => attend(&built, output, &request, deadline, &tracker, &link),
-        Err(failure) => Ok((ExecReply::Failed(failure), Vec::new())),
+    let scene = Scene { directory, target: &container, tracker: &tracker, name: &name };
+    let outcome = match &order {
+        ExecOrder::Run(request) => scene.run(request, &link),
+        ExecOrder::Session(request) => scene.hold_session(request, given, buffer, &link),
     };
     // Whatever happened, nothing of the command stays.
     let removed = tracker.remove();
-    let _ = fs::remove_dir_all(&own);
-    let (reply, output) = answer?;
-    write_line(&link, &reply)?;
-    (&link).write_all(&output)?;
+    let _ = fs::remove_dir_all(scene.own());
+    outcome?(&link)?;
     removed
+}
+
+/// Where a command is run.
+struct Scene<'a> {
+    directory: &'a ContainerDirectory,
+    target: &'a Target,
+    tracker: &'a Tracker,
+    name: &'a str,
+}
+
+/// What is said last, when nothing of the command is left.
+type LastWords = Box<dyn FnOnce(&UnixStream) -> io::Result<()>>;
+
+impl Scene<'_> {
+    fn own(&self) -> PathBuf {
+        self.directory.path().join(self.name)
+    }
+
+    fn run(&self, request: &ExecRequest, link: &UnixStream) -> io::Result<LastWords> {
+        let deadline = Instant::now().checked_add(request.timeout);
+        let program = Program {
+            command: &request.command,
+            environment: &request.environment,
+            user: request.user.as_deref(),
+            working_directory: request.working_directory.as_deref(),
+            window: None,
+        };
+        let piped = || {
+            let (output, writer) = output_pipe()?;
+            let streams = StandardStreams {
+                stdin: File::open("/dev/null")?.into(),
+                stdout: writer.try_clone()?,
+                stderr: writer,
+            };
+            Ok((output, streams))
+        };
+        let started = piped()
+            .map_err(|error: io::Error| runtime_failure("make a pipe", error))
+            .and_then(|(output, streams)| Ok((self.start(&program, streams)?, output)));
+        let (reply, output) = match started {
+            Ok((built, output)) => attend(&built, output, request, deadline, self.tracker, link)?,
+            Err(failure) => (ExecReply::Failed(failure), Vec::new()),
+        };
+        Ok(Box::new(move |mut link| {
+            write_line(link, &reply)?;
+            link.write_all(&output)
+        }))
+    }
+
+    fn hold_session(
+        &self,
+        request: &SessionRequest,
+        given: Vec<OwnedFd>,
+        buffer: LineBuffer,
+        link: &UnixStream,
+    ) -> io::Result<LastWords> {
+        let program = Program {
+            command: &request.command,
+            environment: &request.environment,
+            user: request.user.as_deref(),
+            working_directory: request.working_directory.as_deref(),
+            window: request.terminal,
+        };
+        let started = || {
+            make_own(&self.own())?;
+            let console = request.terminal.map(|_| Console::open(self.name)).transpose()?;
+            let built = self.start(&program, streams(given, console.as_ref())?)?;
+            let terminal = console.map(Console::take).transpose();
+            Ok((built, terminal.map_err(|error| runtime_failure("take the terminal", error))?))
+        };
+        let reply = match started() {
+            Ok((built, terminal)) => {
+                let beside: Vec<BorrowedFd<'_>> = terminal.iter().map(AsFd::as_fd).collect();
+                passing::send_line(link, &SessionReply::Started, &beside)?;
+                drop(terminal);
+                SessionReply::Ended { exit_code: exec_session::attend(&built, buffer, link, self.tracker)? }
+            }
+            Err(failure) => SessionReply::Failed(failure),
+        };
+        Ok(Box::new(move |link| {
+            // Whoever held the session may be gone: then nobody wants to know.
+            let _ = write_line(link, &reply);
+            Ok(())
+        }))
+    }
+}
+
+/// What is executed, with what differs from the container's program.
+struct Program<'a> {
+    command: &'a [String],
+    environment: &'a [(String, String)],
+    user: Option<&'a str>,
+    working_directory: Option<&'a Path>,
+    /// It gets a terminal of this size.
+    window: Option<WindowSize>,
 }
 
 /// A running container, seen from outside.
@@ -102,65 +201,71 @@ impl Target {
     }
 }
 
-fn start(
-    directory: &ContainerDirectory,
-    target: &Target,
-    tracker: &Tracker,
-    request: &ExecRequest,
-    own: &Path,
-) -> Result<(Built, File), StartFailure> {
-    let spec = directory
-        .read_spec()
-        .map_err(|error| runtime_failure("read the container's specification", error))?;
-    let join =
-        tracker.join().map_err(|error| runtime_failure("join the container's control groups", error))?;
-    let root = Root::open(Path::new(&format!("/proc/{}/root", target.pid)))
-        .map_err(|error| runtime_failure("open the container's root", error))?;
-    let account = resolve_account(&root, request.user.as_ref().unwrap_or(&spec.user))?;
-    let mut environment = bundle::environment(&spec, &account);
-    environment.retain(|(name, _)| !request.environment.iter().any(|(stronger, _)| stronger == name));
-    environment.extend(request.environment.iter().cloned());
-    let capabilities = container_capabilities(&spec, target.cgroup.layout());
-    let process = bundle::process(
-        &spec,
-        &ProcessSpec {
-            account: &account,
-            command: &request.command,
-            environment: &environment,
-            working_directory: request.working_directory.as_ref().unwrap_or(&spec.working_directory),
-            capabilities: &capabilities,
-        },
-    );
-    let text =
-        serde_json::to_vec(&process).map_err(|error| runtime_failure("describe the command", error))?;
-    let process_file = own.join("process.json");
-    copy_state(directory, &spec.id, own)
-        .and_then(|()| fs::write(&process_file, text))
-        .map_err(|error| runtime_failure("describe the command", error))?;
-    // There the host's control groups are hidden from libcontainer already.
-    let namespace = File::open(format!("/proc/{}/ns/mnt", target.shim))
-        .map_err(|error| runtime_failure("open the shim's mount namespace", error))?;
-    setns(namespace, CloneFlags::CLONE_NEWNS)
-        .map_err(|error| runtime_failure("enter the shim's mount namespace", error))?;
+impl Scene<'_> {
+    fn start(&self, program: &Program<'_>, streams: StandardStreams) -> Result<Built, StartFailure> {
+        let (directory, target, own) = (self.directory, self.target, self.own());
+        let spec = directory
+            .read_spec()
+            .map_err(|error| runtime_failure("read the container's specification", error))?;
+        let join = self
+            .tracker
+            .join()
+            .map_err(|error| runtime_failure("join the container's control groups", error))?;
+        let root = Root::open(Path::new(&format!("/proc/{}/root", target.pid)))
+            .map_err(|error| runtime_failure("open the container's root", error))?;
+        let account = resolve_account(&root, program.user.unwrap_or(&spec.user))?;
+        let mut environment = bundle::environment(&spec, &account);
+        environment.retain(|(name, _)| !program.environment.iter().any(|(stronger, _)| stronger == name));
+        environment.extend(program.environment.iter().cloned());
+        let capabilities = container_capabilities(&spec, target.cgroup.layout());
+        let process = bundle::process(
+            &spec,
+            &ProcessSpec {
+                account: &account,
+                command: program.command,
+                environment: &environment,
+                working_directory: program.working_directory.unwrap_or(&spec.working_directory),
+                capabilities: &capabilities,
+                terminal: program.window.is_some(),
+            },
+        );
+        let text =
+            serde_json::to_vec(&process).map_err(|error| runtime_failure("describe the command", error))?;
+        let process_file = own.join("process.json");
+        make_own(&own)?;
+        copy_state(directory, &spec.id, &own)
+            .and_then(|()| fs::write(&process_file, text))
+            .map_err(|error| runtime_failure("describe the command", error))?;
+        // There the host's control groups are hidden from libcontainer already.
+        let namespace = File::open(format!("/proc/{}/ns/mnt", target.shim))
+            .map_err(|error| runtime_failure("open the shim's mount namespace", error))?;
+        setns(namespace, CloneFlags::CLONE_NEWNS)
+            .map_err(|error| runtime_failure("enter the shim's mount namespace", error))?;
 
-    let (output, writer) = output_pipe().map_err(|error| runtime_failure("make a pipe", error))?;
-    let streams = StandardStreams {
-        stdin: File::open("/dev/null").map_err(|error| runtime_failure("open /dev/null", error))?.into(),
-        stdout: writer.try_clone().map_err(|error| runtime_failure("make a pipe", error))?,
-        stderr: writer,
-    };
-    let set = capability_set(&capabilities);
-    let payload =
-        |report: &OwnedFd| Payload::new(&request.command, &environment, set, InitProcess::None, report);
-    let built =
-        build(&join, streams, payload, &Build::Exec { id: &spec.id, root: own, process: &process_file })?;
-    Ok((built, output))
+        let set = capability_set(&capabilities);
+        let payload = |report: &OwnedFd| {
+            Payload::new(program.command, &environment, set, InitProcess::None, program.window, report)
+        };
+        let console = program.window.map(|_| own.join(CONSOLE_SOCKET));
+        let what =
+            Build::Exec { id: &spec.id, root: &own, process: &process_file, console: console.as_deref() };
+        build(&join, streams, payload, &what)
+    }
+}
+
+/// The exec's own directory; there already, where something was put into it.
+fn make_own(own: &Path) -> Result<(), StartFailure> {
+    match fs::create_dir(own) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(runtime_failure("describe the command", error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What libcontainer reads of a container: whether it runs, as which process, and where its bundle is.
 fn copy_state(directory: &ContainerDirectory, id: &ContainerId, own: &Path) -> io::Result<()> {
     let copy = own.join(id.as_str());
-    fs::create_dir(own)?;
     fs::create_dir(&copy)?;
     fs::copy(directory.oci().join(id.as_str()).join("state.json"), copy.join("state.json")).map(|_| ())
 }

@@ -31,12 +31,15 @@ mod control;
 mod delete;
 mod error;
 mod exec;
+mod exec_session;
 mod exec_shim;
 mod identity;
 mod limits;
 mod output;
+mod passing;
 mod probe;
 mod runtime;
+mod session;
 mod shim;
 mod spec;
 mod state;
@@ -52,6 +55,7 @@ pub use limits::LINE_BYTES_MAX;
 pub use output::{OutputSink, Stream};
 pub use probe::{Capabilities, CgroupLayout};
 pub use runtime::{Runtime, RuntimeConfig, Started};
+pub use session::{Session, SessionRequest, SessionSignals, SessionStreams, WindowSize};
 pub use shim::shim_main;
 pub use spec::{
     ContainerId, ContainerSpec, Mount, MountAccess, Network, OutputTarget, RootAccess, SpecError, StopSignal,

@@ -170,19 +170,27 @@ impl Runtime {
         directory: &ContainerDirectory,
     ) -> io::Result<(UnixStream, Child)> {
         let (link, theirs) = UnixStream::pair()?;
+        Ok((link, self.spawn_on(command, directory, theirs)?))
+    }
+
+    fn spawn_on(
+        &self,
+        command: &[OsString],
+        directory: &ContainerDirectory,
+        link: UnixStream,
+    ) -> io::Result<Child> {
         let log = OpenOptions::new().create(true).append(true).open(directory.path().join(SHIM_LOG))?;
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let child = Command::new(program)
+        Command::new(program)
             // What `ps` shows, instead of /proc/self/exe.
             .arg0("gantry")
             .args(arguments)
             .arg(directory.path())
             .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdin(Stdio::from(OwnedFd::from(link)))
             .stdout(Stdio::null())
             .stderr(log)
-            .spawn()?;
-        Ok((link, child))
+            .spawn()
     }
 
     /// Sends a signal to the container's first process.
@@ -283,7 +291,8 @@ impl Runtime {
     /// The network of a container that runs, to make sockets in.
     pub fn network_namespace(&self, id: &ContainerId) -> Result<OwnedFd, SignalError> {
         let gone = || SignalError::NotRunning(id.clone());
-        let container = self.directory(id).read_shim().ok().and_then(|shim| shim.container).ok_or_else(gone)?;
+        let container =
+            self.directory(id).read_shim().ok().and_then(|shim| shim.container).ok_or_else(gone)?;
         let opened = File::open(format!("/proc/{}/ns/net", container.pid));
         // Looked at last: while it lives, the id that was opened by is its own.
         container.alive().ok_or_else(gone)?;
@@ -292,6 +301,17 @@ impl Runtime {
             id: id.clone(),
             source,
         })
+    }
+
+    /// Starts a supervisor for a command whose streams whoever holds the other end of `link` gives ([`crate::Session`]). The
+    /// caller waits for the child, which ends when the command has ended or nobody holds that end.
+    pub fn open_session(&self, id: &ContainerId, link: UnixStream) -> Result<Child, ExecError> {
+        let directory = self.directory(id);
+        if !directory.path().is_dir() {
+            return Err(ExecError::NotRunning(id.clone()));
+        }
+        let io = |source| ExecError::Io { attempted: "start the command's supervisor", source };
+        self.spawn_on(&self.config.exec_command, &directory, link).map_err(io)
     }
 
     /// What a container uses, read from its control group.

@@ -6,8 +6,11 @@
 mod clean;
 mod doctor;
 mod env;
+mod exec;
 mod failure;
+mod forward;
 mod image;
+mod inside;
 mod load;
 mod operations;
 mod screen;
@@ -49,6 +52,8 @@ enum Command {
     Down(server::DownArguments),
     Clean(clean::CleanArguments),
     Env(env::EnvArguments),
+    Exec(exec::ExecArguments),
+    Forward(forward::ForwardArguments),
     Doctor(doctor::DoctorArguments),
     Image(image::ImageArguments),
     Load(load::LoadArguments),
@@ -94,6 +99,8 @@ pub fn run() -> ExitCode {
         Command::Down(arguments) => server::down(arguments),
         Command::Clean(arguments) => clean::run(arguments),
         Command::Env(arguments) => env::print(&arguments),
+        Command::Exec(arguments) => exec::run(arguments),
+        Command::Forward(arguments) => forward::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Image(arguments) => image::run(arguments),
         Command::Load(arguments) => load::run(arguments),

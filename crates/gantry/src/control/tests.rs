@@ -12,8 +12,8 @@ use gantry_domain::service::AwsvpcConfiguration;
 use gantry_domain::task::{
     DesiredStatus, HealthStatus, PlacementWish, StopCode, Task, TaskStatus, TaskTimes,
 };
-use gantry_domain::task_session::InstallationKey;
 use gantry_domain::task_definition::{LaunchType, NetworkMode, TaskDefinition, TaskDefinitionStatus};
+use gantry_domain::task_session::InstallationKey;
 use gantry_link::{
     FrameReader, FrameWriter, FromNode, Hello, LogBatch, LogSource, PROTOCOL, Role, TaskName, ToNode,
 };
@@ -48,7 +48,14 @@ fn start() -> Server {
     let listener = UnixListener::bind(&socket).unwrap();
     let sessions = InstallationKey::derive("secret");
     tokio::spawn(serve(listener, links.clone(), events, log_sender));
-    tokio::spawn(run(database.clone(), links.clone(), received, Ids::from_seed(1), sessions, Limits::default()));
+    tokio::spawn(run(
+        database.clone(),
+        links.clone(),
+        received,
+        Ids::from_seed(1),
+        sessions,
+        Limits::default(),
+    ));
     Server { database, socket, links, logs, _directory: directory }
 }
 

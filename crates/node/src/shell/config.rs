@@ -77,6 +77,11 @@ impl NodeConfig {
         }
     }
 
+    /// Where people on this machine ask the node: [`crate::local::Client`].
+    pub fn local_socket(&self) -> PathBuf {
+        self.run_dir.join("node.sock")
+    }
+
     pub(super) fn layout(&self) -> Layout {
         Layout::new(self.node_dir.clone())
     }

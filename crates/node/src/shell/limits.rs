@@ -91,6 +91,15 @@ pub(super) const STATS_CONTAINERS_MAX: usize = 4096;
 /// Between two samples that make a rate.
 pub(super) const STATS_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
+/// People who ask this machine's node something at the same time, and what they may say.
+pub(super) const LOCAL_CLIENTS_MAX: usize = 32;
+pub(super) const LOCAL_REQUEST_BYTES_MAX: usize = 64 << 10;
+pub(super) const LOCAL_CLIENT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Commands that people run in containers at the same time.
+pub(super) const SESSIONS_MAX: usize = 256;
+/// From inside a task to itself.
+pub(super) const CONNECT_INTO_TASK_MAX: Duration = Duration::from_secs(5);
+
 /// The longest sleep: a clock that was set back is noticed after it.
 pub(super) const SLEEP_MAX: Duration = Duration::from_secs(10);
 /// What is on its way when the node ends gets this much time; it is found again at the next start anyhow.

@@ -22,6 +22,7 @@ mod inquiry;
 mod layout;
 mod limits;
 mod link;
+mod local;
 mod machine;
 mod pull;
 mod record;
@@ -47,6 +48,7 @@ pub use config::{NoSocketStore, NodeConfig, NodeError, SocketStore};
 use dispatch::Dispatcher;
 use endpoints::Endpoints;
 use image::ImageSource;
+use local::Local;
 pub use pull::ImagePullBehavior;
 use tokio::sync::mpsc;
 use vpc::Networks;
@@ -105,7 +107,11 @@ async fn serve(
     vpc::drop_stale_sockets(&*sockets, &known);
     let logs = LogShipper::start().map_err(NodeError::io("start shipping output"))?;
     let (inquirer, inquiries) = inquiry::channel();
-    let endpoints = Arc::new(Endpoints::new(inquirer, machine.clone(), config.api));
+    let endpoints = Arc::new(Endpoints::new(inquirer.clone(), machine.clone(), config.api));
+    let local = Arc::new(Local::new(inquirer, machine.clone()));
+    let local_socket = config.local_socket();
+    let listener = local::listen(&local_socket)
+        .map_err(NodeError::io(format!("listen at {}", local_socket.display())))?;
     let networks = Arc::new(Networks::new(vpcs.clone(), layout, sockets, endpoints));
     let hello = Hello {
         protocol: PROTOCOL,
@@ -116,6 +122,7 @@ async fn serve(
     let dispatcher = Dispatcher::new(machine, vpcs, networks, logs, happened);
     let mut agent = Agent::new(dispatcher, happenings, inquiries);
     agent.resume(restoration).await;
+    tokio::spawn(local.serve(listener));
     ready();
     agent.run(link::spawn(config.control_socket, hello), stop).await;
     Ok(())

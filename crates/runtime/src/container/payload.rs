@@ -12,12 +12,14 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use nix::errno::Errno;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::termios::{Winsize, tcsetwinsize};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use seccompiler::BpfProgram;
 
 use super::{init, seccomp};
 use crate::error::{StartFailure, StartFailureKind};
 use crate::limits::CONTROL_LINE_BYTES_MAX;
+use crate::session::WindowSize;
 
 /// What is executed and with which rights. `libcontainer` has made the namespaces, mounts and user before.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ struct Inner {
     capabilities: CapabilitySet,
     filters: Vec<BpfProgram>,
     init: InitProcess,
+    /// Of the terminal that is its standard input.
+    window: Option<WindowSize>,
     report: RawFd,
 }
 
@@ -49,6 +53,7 @@ impl Payload {
         environment: &[(String, String)],
         capabilities: CapabilitySet,
         init: InitProcess,
+        window: Option<WindowSize>,
         report: &OwnedFd,
     ) -> Result<Self, StartFailure> {
         let program = command.first().cloned().unwrap_or_default();
@@ -67,6 +72,7 @@ impl Payload {
             capabilities,
             filters,
             init,
+            window,
             report: report.as_raw_fd(),
         })))
     }
@@ -75,6 +81,11 @@ impl Payload {
 impl Inner {
     /// Comes back only with the reason why the program could not be executed.
     fn execute(&self) -> StartFailure {
+        if let Some(window) = self.window {
+            let size = Winsize { ws_row: window.rows, ws_col: window.columns, ws_xpixel: 0, ws_ypixel: 0 };
+            // A program that is told no size takes the usual one.
+            let _ = tcsetwinsize(io::stdin(), size);
+        }
         match self.restrict() {
             Ok(()) => self.execute_program(),
             Err(failure) => failure,

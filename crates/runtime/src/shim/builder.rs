@@ -42,6 +42,8 @@ pub(crate) enum Build<'a> {
         /// Where libcontainer finds the container's state.
         root: &'a Path,
         process: &'a Path,
+        /// Where a terminal is sent; `None` where there is none.
+        console: Option<&'a Path>,
     },
 }
 
@@ -165,9 +167,14 @@ fn run(
             container.start().map_err(|error| explain(&error))?;
             Ok(pid.as_raw())
         }
-        Build::Exec { id, root, process } => base(id, root, streams, payload)
+        Build::Exec { id, root, process, console } => base(id, root, streams, payload)
             .and_then(|base| {
-                base.as_tenant().with_process(Some(process)).with_detach(true).as_sibling(true).build()
+                base.with_console_socket(*console)
+                    .as_tenant()
+                    .with_process(Some(process))
+                    .with_detach(true)
+                    .as_sibling(true)
+                    .build()
             })
             .map(|pid| pid.as_raw())
             .map_err(|error| explain(&error)),

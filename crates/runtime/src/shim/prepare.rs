@@ -96,6 +96,7 @@ pub(super) fn start(
         environment: &environment,
         working_directory: &spec.working_directory,
         capabilities: &capabilities,
+        terminal: false,
     };
     bundle::write_bundle(directory, &bundle::config(&spec, directory, &process, &views))
         .map_err(|error| runtime_failure("write the bundle", error))?;
@@ -116,7 +117,7 @@ pub(super) fn start(
     };
     let init = if spec.init_process { InitProcess::Ours } else { InitProcess::None };
     let set = capability_set(&capabilities);
-    let payload = |report: &OwnedFd| Payload::new(&spec.command, &environment, set, init, report);
+    let payload = |report: &OwnedFd| Payload::new(&spec.command, &environment, set, init, None, report);
     let built = build(&join, streams, payload, &Build::Container { id: &spec.id, directory });
     let Built { pid, pidfd } = built.map_err(|failure| {
         if pinned.oom_kills() == 0 {

@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod machine;
 mod output;
+mod sessions;
 mod sink;
 mod speed;
 mod version2;
@@ -26,6 +27,7 @@ fn main() {
             let tests = [
                 adoption::TESTS,
                 execs::TESTS,
+                sessions::TESTS,
                 isolation::TESTS,
                 lifecycle::TESTS,
                 limits::TESTS,

@@ -61,6 +61,8 @@ async fn connection(stream: TcpStream, endpoints: Arc<Endpoints>, peer: Peer) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client that has said all still wants its answer.
+        .half_close(true)
         .header_read_timeout(METADATA_HEAD_WAIT_MAX)
         .max_buf_size(METADATA_HEAD_BYTES_MAX)
         .max_headers(METADATA_HEADERS_MAX)
