@@ -26,11 +26,16 @@ fn what_cannot_start_says_why() {
         change(&mut definition);
         definition
     };
-    let cases: [(&str, ContainerDefinition); 5] = [
+    let cases: [(&str, ContainerDefinition); 6] = [
         (
-            "CannotPullContainerError: image missing:1 not found on this machine: load it with `gantry image load` or \
-             build it with `gantry image build`",
+            "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref \
+             docker.io/library/missing:1: could not reach https://registry-1.docker.io/v2/library/missing/manifests/1: ",
             with(|web| web.image = "missing:1".to_owned()),
+        ),
+        (
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref \
+             localhost:4566/missing:1: ",
+            with(|web| web.image = "localhost:4566/missing:1".to_owned()),
         ),
         ("CannotPullContainerError: ", with(|web| web.image = "NOT//a name".to_owned())),
         ("CannotStartContainerError: ", with(|web| web.entry_point = Some(vec!["/missing".to_owned()]))),
@@ -47,7 +52,7 @@ fn what_cannot_start_says_why() {
         ),
     ];
     world(move |world| {
-        world.start(&[1, 2, 3, 4, 5, 6]);
+        world.start(&[1, 2, 3, 4, 5, 6, 7]);
         for (index, (expected, definition)) in cases.into_iter().enumerate() {
             let task = task(1 + index as u8, vec![definition]);
             let report = world.run_to(&task, TaskPhase::Stopped);
@@ -63,7 +68,7 @@ fn what_cannot_start_says_why() {
             world.forget(&task);
         }
         let task =
-            TaskSpec { network_mode: NetworkMode::Bridge, ..task(6, vec![container("web", &["sleep"])]) };
+            TaskSpec { network_mode: NetworkMode::Bridge, ..task(7, vec![container("web", &["sleep"])]) };
         let reason = world.run_to(&task, TaskPhase::Stopped).stop.expect("a cause").reason;
         let expected =
             "ResourceInitializationError: the network mode bridge is not supported yet: use awsvpc";

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gantry_domain::assignment::{TaskPhase, TaskReport, TaskSpec};
 use gantry_link::ToNode;
@@ -297,7 +297,9 @@ fn config(directory: &Path, instance: &str) -> NodeConfig {
     let run = directory.join("run");
     fs::create_dir_all(&run).unwrap();
     let control = run.join("control.sock");
-    NodeConfig::new(directory.join("node"), run, directory.join("images"), control, instance)
+    let config = NodeConfig::new(directory.join("node"), run, directory.join("images"), control, instance);
+    // Nobody waits here for a network that there is none of.
+    NodeConfig { image_pull_pause_min: Duration::from_millis(1), ..config }
 }
 
 /// The process that [`World::start_node_process`] starts.
