@@ -19,6 +19,38 @@ pub(crate) fn decode(shape: &'static Shape, body: &[u8]) -> Result<Value, Decode
     value(shape, TimeFormat::Default, &root)
 }
 
+/// Reads an answer whose structure stands in the named element below the root, or is the root where there is no such name.
+pub(crate) fn decode_within(shape: &'static Shape, wrapper: &str, body: &[u8]) -> Result<Value, DecodeError> {
+    let root = document(body)?;
+    if wrapper.is_empty() {
+        return value(shape, TimeFormat::Default, &root);
+    }
+    match root.children.iter().find(|child| child.name == wrapper) {
+        Some(result) => value(shape, TimeFormat::Default, result),
+        None => Ok(Value::map()),
+    }
+}
+
+/// Code and message of a Query service's error.
+pub(crate) fn error(body: &[u8]) -> Result<(String, String), DecodeError> {
+    let root = document(body)?;
+    let error = root.children.iter().find(|child| child.name == "Error").unwrap_or(&root);
+    let text = |name: &str| {
+        error
+            .children
+            .iter()
+            .find(|child| child.name == name)
+            .map(|child| child.text.clone())
+            .unwrap_or_default()
+    };
+    Ok((text("Code"), text("Message")))
+}
+
+fn document(body: &[u8]) -> Result<Element, DecodeError> {
+    let text = std::str::from_utf8(body).map_err(|_| DecodeError::body("Bytes that are not UTF-8"))?;
+    Parser { rest: text.strip_prefix('\u{feff}').unwrap_or(text) }.document()
+}
+
 /// One element with all that is in it.
 #[derive(Debug, Default, PartialEq)]
 struct Element {

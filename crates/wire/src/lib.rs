@@ -29,6 +29,7 @@
 mod call;
 mod cbor;
 mod claim;
+mod client;
 mod decode;
 mod decode_json;
 mod decode_query;
@@ -50,6 +51,7 @@ mod time_format;
 mod validate;
 
 pub use call::{Call, Principal, Response};
+pub use client::{ClientError, client_answer, client_request};
 pub use error::{ApiError, Fault};
 pub use limits::{BODY_BYTES_MAX, FORM_PARAMETERS_MAX};
 pub use protocol::Protocol;

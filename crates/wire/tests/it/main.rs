@@ -5,6 +5,7 @@
 mod aws_json;
 mod cbor;
 mod claims;
+mod client;
 mod hostile;
 mod model;
 mod query;

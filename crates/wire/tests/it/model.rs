@@ -202,12 +202,12 @@ const fn service(name: &'static str, protocols: &'static [Protocol]) -> ServiceM
     }
 }
 
-static JSON10: ServiceModel = service("jsonten", &[Protocol::AwsJson10]);
-static JSON11: ServiceModel =
+pub(crate) static JSON10: ServiceModel = service("jsonten", &[Protocol::AwsJson10]);
+pub(crate) static JSON11: ServiceModel =
     ServiceModel { signing_name: "service", ..service("json", &[Protocol::AwsJson11]) };
 static LOGS: ServiceModel = service("logs", &[Protocol::AwsJson11]);
 static ECS: ServiceModel = service("ecs", &[Protocol::AwsJson11]);
-static QUERY: ServiceModel = ServiceModel {
+pub(crate) static QUERY: ServiceModel = ServiceModel {
     signing_name: "service",
     operations: &[
         OperationModel { result_wrapper: "EchoResult", ..ECHO },
@@ -217,7 +217,7 @@ static QUERY: ServiceModel = ServiceModel {
     ],
     ..service("query", &[Protocol::AwsQuery])
 };
-static EC2: ServiceModel =
+pub(crate) static EC2: ServiceModel =
     ServiceModel { xml_namespace: "http://example.com/doc", ..service("ec2", &[Protocol::Ec2Query]) };
 static REST_JSON: ServiceModel =
     ServiceModel { operations: &[ECHO, PLACE, UPLOAD], ..service("restjson", &[Protocol::RestJson]) };
