@@ -197,17 +197,28 @@ impl Puller {
 /// Tells what is new since the last look.
 fn tell(now: &[LayerProgress], told: &mut Vec<LayerProgress>, on_progress: OnProgress<'_>) {
     for progress in now.iter().filter(|progress| !told.contains(progress)) {
-        let (layer, total) = (&progress.layer, progress.size);
-        match progress.state {
-            LayerState::Waiting => {}
-            LayerState::Downloading { bytes } => on_progress(Progress::Downloading { layer, bytes, total }),
-            LayerState::Unpacking => on_progress(Progress::Downloading { layer, bytes: total, total }),
-            LayerState::Here => on_progress(Progress::Here { layer }),
-            LayerState::Done => on_progress(Progress::Unpacked { layer }),
+        let LayerProgress { layer, size: total, state, downloaded_bytes: bytes } = *progress;
+        let layer = &layer;
+        let before = told.iter().find(|before| before.layer == *layer);
+        // A fast one may go through several states between two looks.
+        if bytes > before.map_or(0, |before| before.downloaded_bytes) {
+            on_progress(Progress::Downloading { layer, bytes, total });
+        }
+        let was_settled = before.is_some_and(|before| is_settled(before.state));
+        if is_settled(state) && bytes == 0 && !was_settled {
+            on_progress(Progress::Here { layer });
+        }
+        if state == LayerState::Done && bytes > 0 {
+            on_progress(Progress::Unpacked { layer });
         }
     }
     told.clear();
     told.extend_from_slice(now);
+}
+
+/// Nothing of it needs to be downloaded any more.
+fn is_settled(state: LayerState) -> bool {
+    matches!(state, LayerState::Here | LayerState::Unpacking | LayerState::Done)
 }
 
 impl Inner {

@@ -11,6 +11,8 @@ pub struct LayerProgress {
     /// As the registry stores it.
     pub size: u64,
     pub state: LayerState,
+    /// Bytes of it that this pull brought; 0 for one that was here.
+    pub downloaded_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,12 @@ struct State {
 impl Tracker {
     /// The layers are known; a second place that is asked begins anew.
     pub(super) fn begin(&self, layers: impl Iterator<Item = (Digest, u64)>) {
-        let layers = layers.map(|(layer, size)| LayerProgress { layer, size, state: LayerState::Waiting });
+        let layers = layers.map(|(layer, size)| LayerProgress {
+            layer,
+            size,
+            state: LayerState::Waiting,
+            downloaded_bytes: 0,
+        });
         self.lock().layers = layers.collect();
     }
 
@@ -52,6 +59,7 @@ impl Tracker {
                 _ => 0,
             };
             *bytes += bytes_of(state).saturating_sub(bytes_of(progress.state));
+            progress.downloaded_bytes = progress.downloaded_bytes.max(bytes_of(state));
             progress.state = state;
         }
     }
