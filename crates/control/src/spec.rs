@@ -60,9 +60,10 @@ fn instance_spec(view: &View, instance: &ContainerInstance) -> Option<InstanceSp
 }
 
 /// The definition's role, or the one that the task was started with; both are written as an ARN or as the role's name.
-fn role(definition: &TaskDefinition, overrides: Option<&Value>) -> Option<Arn> {
+pub(crate) fn role(definition: &TaskDefinition, overrides: Option<&Value>) -> Option<Arn> {
+    let is_given = |role: &&str| !role.is_empty();
     let overridden = overrides.and_then(|all| all.get("taskRoleArn")).and_then(Value::as_str);
-    let given = overridden.or(definition.task_role.as_deref()).filter(|given| !given.is_empty())?;
+    let given = overridden.filter(is_given).or(definition.task_role.as_deref().filter(is_given))?;
     match given.starts_with("arn:") {
         true => given.parse().ok(),
         false => format!("arn:aws:iam::{ACCOUNT}:role/{given}").parse().ok(),

@@ -5,5 +5,6 @@ mod chaos;
 mod node;
 mod records;
 mod restarts;
+mod spec;
 mod stories;
 mod world;

@@ -50,7 +50,7 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     }
 }
 
-pub(crate) fn run(arguments: ForwardArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     let meant =
         inside::find(&arguments.state_dir, ATTEMPTED, &arguments.task, arguments.container.as_deref())?;
     let (port, local) = arguments.port;

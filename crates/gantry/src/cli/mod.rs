@@ -100,7 +100,7 @@ pub fn run() -> ExitCode {
         Command::Clean(arguments) => clean::run(arguments),
         Command::Env(arguments) => env::print(&arguments),
         Command::Exec(arguments) => exec::run(arguments),
-        Command::Forward(arguments) => forward::run(arguments),
+        Command::Forward(arguments) => forward::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Image(arguments) => image::run(arguments),
         Command::Load(arguments) => load::run(arguments),

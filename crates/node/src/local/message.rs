@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_line_and_its_descriptor_pass_whole() {
         let (near, far) = UnixStream::pair().unwrap();
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
         let request = LocalRequest::Exec { container: "c".repeat(40_000) };
         let sender = std::thread::spawn({
             let request = request.clone();

@@ -50,7 +50,7 @@ pub(super) fn container_spec(
         task: task.task.clone(),
         layers,
         command,
-        environment: environment(definition, image, endpoints::offered(task, index)),
+        environment: environment(definition, image, &endpoints::offered(task, index)),
         working_directory: working_directory(definition, image),
         user: definition.user.clone().unwrap_or_else(|| image.user.clone()),
         hostname: hostname(task, definition),
@@ -95,7 +95,7 @@ fn command(definition: &ContainerDefinition, image: &ImageConfig) -> Vec<String>
 fn environment(
     definition: &ContainerDefinition,
     image: &ImageConfig,
-    offered: Vec<(String, String)>,
+    offered: &[(String, String)],
 ) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = Vec::new();
     let own = image.env.iter().map(|line| line.split_once('=').unwrap_or((line, "")));

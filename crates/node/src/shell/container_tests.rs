@@ -1,10 +1,12 @@
 use gantry_domain::assignment::InterfaceSpec;
 use gantry_domain::network::Cidr;
 use gantry_domain::task_definition::{self as definitions, LaunchType, MountPoint, NetworkMode, Volume};
+use gantry_domain::task_session::InstallationKey;
 use gantry_images::Platform;
 use gantry_types::{MemoryMib, arn};
 
 use super::*;
+use crate::shell::layout::container_id;
 
 fn definition() -> ContainerDefinition {
     ContainerDefinition {
@@ -132,12 +134,49 @@ fn entry_points_and_commands_combine_as_docker_combines_them() {
 }
 
 #[test]
-fn variables_of_the_task_are_stronger_than_those_of_the_image() {
-    let given = [("A", "task"), ("B", "b=c")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let definition = ContainerDefinition { environment: given.into(), ..definition() };
-    let expected = [("PATH", "/bin"), ("A", "task"), ("EMPTY", ""), ("B", "b=c")];
-    let found = spec(&definition, &image()).unwrap().environment;
-    assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+fn variables_of_the_task_are_stronger_than_those_of_ecs_and_those_than_the_images() {
+    let words = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let given = words(&[("A", "task"), ("B", "b=c"), ("AWS_REGION", "task")]);
+    let definition = ContainerDefinition { environment: given.into_iter().collect(), ..definition() };
+    let mut image = image();
+    image.env.push("AWS_ENDPOINT_URL=image".to_owned());
+    let found = spec(&definition, &image).unwrap().environment;
+    let id = container_id(&"t1".into(), 0);
+    let uri = |kind: &str| format!("http://169.254.170.2/{kind}/{id}");
+    let expected = words(&[
+        ("PATH", "/bin"),
+        ("A", "task"),
+        ("EMPTY", ""),
+        ("AWS_ENDPOINT_URL", "http://169.254.170.2:4566"),
+        ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"),
+        ("AWS_REGION", "task"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("ECS_CONTAINER_METADATA_URI", &uri("v3")),
+        ("ECS_CONTAINER_METADATA_URI_V4", &uri("v4")),
+        ("ECS_AGENT_URI", &uri("api")),
+        ("B", "b=c"),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_task_with_a_role_is_led_to_its_credentials() {
+    let role: gantry_types::Arn = "arn:aws:iam::123456789012:role/page".parse().unwrap();
+    let mut task = TaskSpec { role: Some(role), ..task() };
+    let named = |task: &TaskSpec| {
+        let offered = endpoints::offered(task, 0).into_iter();
+        offered
+            .filter(|(name, _)| name == "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+            .map(|(_, uri)| uri)
+            .next()
+    };
+    assert_eq!(named(&task), None, "nobody has made a key for it");
+    let key = InstallationKey::derive("secret").task_key(&task.subject().unwrap());
+    let uri = format!("/v2/credentials/{}", key.credentials_id());
+    task.key = Some(key);
+    assert_eq!(named(&task), Some(uri));
 }
 
 #[test]

@@ -19,8 +19,9 @@ pub(super) fn check(
     definition: &TaskDefinition,
     overrides: Option<&TaskOverride>,
 ) -> Result<(), ApiError> {
+    let is_given = |role: &&str| !role.is_empty();
     let overridden = overrides.and_then(|overrides| overrides.task_role_arn.as_deref());
-    let given = overridden.or(definition.task_role.as_deref()).filter(|role| !role.is_empty());
+    let given = overridden.filter(is_given).or(definition.task_role.as_deref().filter(is_given));
     let Some(given) = given else { return Ok(()) };
     let name = given.rsplit('/').next().unwrap_or("");
     let role = find_role(view, name)?.map(|found| found.document.shown);

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use gantry_domain::task_session::{InstallationKey, LIFE, RENEWAL, TaskSubject};
+use gantry_types::Timestamp;
+use serde_json::json;
+
 use crate::testing::{Keys, World, element, form};
 
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
@@ -118,4 +122,71 @@ async fn sessions_outlive_the_process() {
     };
     let world = World::on(Database::open(disk, Options::default()).unwrap());
     world.query_as(&session, "sts", "Action=GetCallerIdentity").await.ok();
+}
+
+/// Runs a task, which nobody places; gives its id.
+async fn run_task(world: &World) -> String {
+    let ecs = |operation, body| async move { world.json("ecs", operation, &body).await.document() };
+    ecs("CreateCluster", json!({})).await;
+    let container = json!({"name": "app", "image": "app"});
+    let definition = json!({
+        "family": "page", "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+        "containerDefinitions": [container],
+    });
+    ecs("RegisterTaskDefinition", definition).await;
+    let subnets = world.query("ec2", "Action=DescribeSubnets").await.ok();
+    let network = json!({"awsvpcConfiguration": {"subnets": [element(&subnets, "subnetId")]}});
+    let task = json!({"taskDefinition": "page", "launchType": "FARGATE", "networkConfiguration": network});
+    let answer = ecs("RunTask", task).await;
+    let arn = answer["tasks"][0]["taskArn"].as_str().expect("a task").to_owned();
+    arn.rsplit('/').next().expect("an id").to_owned()
+}
+
+/// What the node of a task gives it, by the key that `control` gave the node.
+fn task_keys(role: &str, task: &str, now: Timestamp) -> Keys {
+    let subject = TaskSubject {
+        role: role.parse().unwrap(),
+        region: "us-east-1".into(),
+        cluster: "default".into(),
+        task: task.into(),
+    };
+    let credentials =
+        InstallationKey::derive(&Keys::root().secret).task_key(&subject).credentials(&subject, now);
+    Keys {
+        id: credentials.access_key_id,
+        secret: credentials.secret_access_key,
+        token: Some(credentials.token),
+    }
+}
+
+#[tokio::test]
+async fn a_tasks_role_calls_without_any_record_while_task_and_role_are_there() {
+    let mut world = World::new();
+    role(&world, "page", "&Path=%2Fapps%2F").await;
+    let task = run_task(&world).await;
+    let arn = "arn:aws:iam::123456789012:role/apps/page";
+    let identity = "Action=GetCallerIdentity";
+    let session = task_keys(arn, &task, world.now);
+    let answer = world.query_as(&session, "sts", identity).await.ok();
+    assert_eq!(element(&answer, "Arn"), format!("arn:aws:sts::123456789012:assumed-role/page/{task}"));
+    assert!(element(&answer, "UserId").starts_with("AROA") && element(&answer, "UserId").ends_with(&task));
+
+    let wrong_secret = Keys { secret: "x".to_owned(), ..session.clone() };
+    world.query_as(&wrong_secret, "sts", identity).await.fails(403, &["SignatureDoesNotMatch"]);
+    let others = task_keys(arn, &task, world.now + RENEWAL);
+    let of_another_time = Keys { token: others.token, ..session.clone() };
+    for unknown in [
+        Keys { token: None, ..session.clone() },
+        Keys { token: Some("AAAA".to_owned()), ..session.clone() },
+        of_another_time,
+        task_keys(arn, "00000000000000000000000000000000", world.now),
+        task_keys("arn:aws:iam::123456789012:role/nobody", &task, world.now),
+    ] {
+        world.query_as(&unknown, "sts", identity).await.fails(403, &["InvalidClientTokenId"]);
+    }
+    world.query("iam", "Action=DeleteRole&RoleName=page").await.ok();
+    world.query_as(&session, "sts", identity).await.fails(403, &["InvalidClientTokenId"]);
+    role(&world, "page", "&Path=%2Fapps%2F").await;
+    world.now = world.now + LIFE;
+    world.query_as(&session, "sts", identity).await.fails(403, &["ExpiredToken", "is expired"]);
 }
