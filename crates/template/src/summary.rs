@@ -75,11 +75,11 @@ fn is_value(expression: &Expression) -> bool {
 impl Capabilities {
     /// What a request did not acknowledge. Who acknowledges names acknowledges IAM.
     pub fn missing(&self, given: &[String]) -> Vec<&'static str> {
-        let has = |name: &str| given.iter().any(|given| given == name);
-        self.needed
-            .iter()
-            .copied()
-            .filter(|needed| !has(needed) && !(*needed == CAPABILITY_IAM && has(CAPABILITY_NAMED_IAM)))
-            .collect()
+        let has = |name: &str| {
+            given
+                .iter()
+                .any(|given| given == name || (name == CAPABILITY_IAM && given == CAPABILITY_NAMED_IAM))
+        };
+        self.needed.iter().copied().filter(|needed| !has(needed)).collect()
     }
 }

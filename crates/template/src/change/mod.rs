@@ -28,7 +28,8 @@ pub struct ExistingResource {
     pub metadata: Option<Value>,
 }
 
-/// What a stack is made of before the update.
+/// What a stack is made of before the update. For a stack that is not made yet: the new evaluation itself, without
+/// resources.
 #[derive(Debug, Clone, Copy)]
 pub struct Before<'a> {
     pub evaluation: &'a Evaluation,

@@ -46,7 +46,7 @@ pub(super) fn read(text: &str) -> Result<Value> {
                     *key = Some(member_name(&text, style, given.as_ref(), members, &span)?);
                     continue;
                 }
-                scalar_value(&text, style, given)
+                scalar_value(&text, style, given.as_ref())
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 budget.leave();
@@ -127,10 +127,13 @@ fn member_name(
     Ok(text.to_owned())
 }
 
-fn scalar_value(text: &str, style: ScalarStyle, given: Option<Tag>) -> Value {
+fn scalar_value(text: &str, style: ScalarStyle, given: Option<&Tag>) -> Value {
     let written = || Value::String(text.to_owned());
-    let value =
-        if style == ScalarStyle::Plain && given != Some(Tag::Text) { scalar::plain(text) } else { written() };
+    let value = if style == ScalarStyle::Plain && given != Some(&Tag::Text) {
+        scalar::plain(text)
+    } else {
+        written()
+    };
     match given {
         // `!GetAZs` with nothing behind it means the empty text, as `!GetAZs ""` does.
         Some(Tag::Function(name)) if value.is_null() => wrap(name, written()),

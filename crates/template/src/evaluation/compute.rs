@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use gantry_types::Value;
 
 use super::cidr::cidr_blocks;
-use crate::document::{same, text_of};
+use crate::document::text_of;
 use crate::error::{Result, TemplateError, format, function, validation};
 use crate::expression::{Expression, Function, SubPart};
 use crate::limits::EVALUATION_BYTES_MAX;
@@ -22,7 +22,7 @@ pub(super) struct Scope<'a> {
     template: &'a Template,
     parameters: &'a ParameterValues,
     pseudo: &'a PseudoParameters,
-    conditions: &'a BTreeMap<String, bool>,
+    pub(super) conditions: &'a BTreeMap<String, bool>,
     world: Option<&'a dyn World>,
     /// What functions may still write.
     bytes_left: Cell<usize>,
@@ -34,7 +34,6 @@ const SPLIT: &str = "every Fn::Split object requires two parameters, (1) a strin
 const FIND_IN_MAP: &str = "every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value";
 const GET_ATT: &str =
     "every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute";
-const CONDITION: &str = "every condition must evaluate to true or false";
 
 impl<'a> Scope<'a> {
     pub(super) fn new(
@@ -103,7 +102,7 @@ impl<'a> Scope<'a> {
                 Value::from(text.split(delimiter.as_str()).collect::<Vec<_>>())
             }
             Function::If { condition, then, otherwise } => {
-                return self.evaluate(if self.condition(condition)? { then } else { otherwise });
+                return self.evaluate(if self.named(condition)? { then } else { otherwise });
             }
             Function::FindInMap { map, top, second, default } => {
                 return self.find_in_map([map, top, second], default.as_ref());
@@ -166,65 +165,6 @@ impl<'a> Scope<'a> {
         }))
     }
 
-    /// A condition or an assertion.
-    pub(super) fn truth(&self, expression: &Expression) -> Result<bool> {
-        match self.evaluate(expression)? {
-            Some(Value::Bool(truth)) => Ok(truth),
-            Some(Value::String(text)) if text == "true" => Ok(true),
-            Some(Value::String(text)) if text == "false" => Ok(false),
-            _ => function(CONDITION),
-        }
-    }
-
-    /// The later operands of `Fn::And` and `Fn::Or` are left alone once the answer is known.
-    fn decide(&self, called: &Function) -> Result<bool> {
-        let every = |items: &[Value], of: &dyn Fn(&Value) -> bool| items.iter().all(of);
-        Ok(match called {
-            Function::Condition(name) => self.condition(name)?,
-            Function::Equals(left, right) => match (self.evaluate(left)?, self.evaluate(right)?) {
-                (Some(left), Some(right)) => same(&left, &right),
-                (left, right) => left.is_none() && right.is_none(),
-            },
-            Function::And(all) => {
-                for operand in all {
-                    if !self.truth(operand)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-            Function::Or(all) => {
-                for operand in all {
-                    if self.truth(operand)? {
-                        return Ok(true);
-                    }
-                }
-                false
-            }
-            Function::Not(negated) => !self.truth(negated)?,
-            Function::Contains { list, value } => {
-                let (list, value) = (self.list(list, "Fn::Contains")?, self.evaluate(value)?);
-                value.is_some_and(|value| list.iter().any(|item| same(item, &value)))
-            }
-            Function::EachMemberEquals { list, value } => {
-                let (list, value) = (self.list(list, "Fn::EachMemberEquals")?, self.evaluate(value)?);
-                value.is_some_and(|value| every(&list, &|item| same(item, &value)))
-            }
-            Function::EachMemberIn { list, of } => {
-                let (list, of) = (self.list(list, "Fn::EachMemberIn")?, self.list(of, "Fn::EachMemberIn")?);
-                every(&list, &|item| of.iter().any(|other| same(item, other)))
-            }
-            _ => return function(CONDITION),
-        })
-    }
-
-    fn condition(&self, name: &str) -> Result<bool> {
-        match self.conditions.get(name) {
-            Some(truth) => Ok(*truth),
-            None => function(format!("unresolved condition dependency {name} in Condition")),
-        }
-    }
-
     fn reference(&self, name: &str) -> Result<Option<Value>> {
         if name == NO_VALUE {
             return Ok(None);
@@ -269,13 +209,13 @@ impl<'a> Scope<'a> {
                             Some(variable) => self.evaluate(variable)?,
                             None => self.reference(name)?,
                         };
-                        known.insert(name, substituted(name, value)?);
+                        known.insert(name, substituted(name, value.as_ref())?);
                     }
                     text.push_str(&known[name.as_str()]);
                 }
                 SubPart::Attribute { logical_id, attribute } => {
                     let value = self.attribute(logical_id, attribute)?;
-                    text.push_str(&substituted(&format!("{logical_id}.{attribute}"), Some(value))?);
+                    text.push_str(&substituted(&format!("{logical_id}.{attribute}"), Some(&value))?);
                 }
             }
             if text.len() > bytes_max {
@@ -385,21 +325,14 @@ impl<'a> Scope<'a> {
             None => function(problem),
         }
     }
-
-    fn list(&self, expression: &Expression, name: &str) -> Result<Vec<Value>> {
-        match self.evaluate(expression)? {
-            Some(Value::List(items)) => Ok(items),
-            _ => function(format!("{name} requires a list")),
-        }
-    }
 }
 
 fn unknown() -> Option<Value> {
     Some(Value::from(KNOWN_AFTER_APPLY))
 }
 
-fn substituted(name: &str, value: Option<Value>) -> Result<String> {
-    match value.as_ref().and_then(text_of) {
+fn substituted(name: &str, value: Option<&Value>) -> Result<String> {
+    match value.and_then(text_of) {
         Some(text) => Ok(text.into_owned()),
         None => function(format!("variable ${{{name}}} in Fn::Sub expression does not resolve to a string")),
     }

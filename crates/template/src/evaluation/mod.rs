@@ -6,6 +6,7 @@ mod decide;
 mod needs;
 mod outputs;
 mod rules;
+mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -94,7 +94,7 @@ pub(crate) fn uses(
                 for part in parts {
                     match part {
                         SubPart::Reference(named) if !variables.contains_key(named) => {
-                            found.extend(name(named))
+                            found.extend(name(named));
                         }
                         SubPart::Attribute { logical_id, attribute } => {
                             found.insert(Use::Attribute(logical_id.clone(), attribute.clone()));

@@ -116,7 +116,7 @@ fn collect(template: &Template, expression: &Expression, unresolved: &mut Unreso
                 for part in parts {
                     match part {
                         SubPart::Reference(name) if !variables.contains_key(name) => {
-                            unresolved.name(template, name)
+                            unresolved.name(template, name);
                         }
                         SubPart::Attribute { logical_id, attribute }
                             if !template.resources.contains_key(logical_id) =>

@@ -1,5 +1,8 @@
 //! What each function gives, and how each is refused.
 
+use gantry_template::{Attribute, KNOWN_AFTER_APPLY, World, is_known};
+use gantry_types::Value;
+
 use crate::stack::{Account, evaluate, shown};
 
 const HEAD: &str = r"
@@ -344,5 +347,43 @@ fn extensions_of_the_language_need_their_transform() {
         let error = evaluate(&text, &[]).unwrap_err().to_string();
         assert!(error.starts_with("Template error: Encountered unsupported function: "), "{value}: {error}");
         assert!(evaluate(&format!("Transform: AWS::LanguageExtensions\n{text}"), &[]).is_ok(), "{value}");
+    }
+}
+
+/// In a plan, values of resources that will be new are not known; what is made of them is not either, and never an error.
+#[test]
+fn what_is_made_of_unknown_values_is_unknown() {
+    struct Planned;
+    impl World for Planned {
+        fn reference(&self, _logical_id: &str) -> Option<Value> {
+            Some(Value::from(KNOWN_AFTER_APPLY))
+        }
+        fn attribute(&self, _logical_id: &str, _attribute: &str) -> Attribute {
+            Attribute::Value(Value::from(KNOWN_AFTER_APPLY))
+        }
+        fn import(&self, _export_name: &str) -> Option<Value> {
+            None
+        }
+        fn availability_zones(&self, _region: &str) -> Vec<String> {
+            vec![]
+        }
+    }
+    for value in [
+        "!Ref Other",
+        "!Sub 'a-${Other}'",
+        "!Join ['-', [a, !Ref Other]]",
+        "!Join ['-', !GetAtt Other.List]",
+        "!Select [1, !GetAtt Other.List]",
+        "!Select [1, !Split [',', !Ref Other]]",
+        "!Split [',', !Ref Other]",
+        "{'Fn::Base64': !Sub '${Other.Arn}'}",
+        "!Cidr [!GetAtt Other.CidrBlock, 2, 8]",
+        "{'Fn::Length': !GetAtt Other.List}",
+        "{a: [{b: !Ref Other}]}",
+    ] {
+        let evaluation = evaluate(&format!("{HEAD}{value}\n"), &[]).unwrap();
+        let properties =
+            evaluation.properties("It", &Planned).unwrap_or_else(|error| panic!("{value}: {error}"));
+        assert!(!is_known(properties.get("P").unwrap()), "{value}");
     }
 }
