@@ -227,11 +227,11 @@ impl Shared {
                 Ok(false)
             }
             Answer::Stall(reply, after) => {
-                write_head(connection, &reply, Some(reply.body.len()))?;
-                connection.write_all(&reply.body[..after.min(reply.body.len())])?;
-                connection.flush()?;
-                // Until the client goes.
-                let _ = connection.read(&mut [0; 64]);
+                // The client may have gone already.
+                let _ = write_head(connection, &reply, Some(reply.body.len()))
+                    .and_then(|()| connection.write_all(&reply.body[..after.min(reply.body.len())]))
+                    .and_then(|()| connection.flush())
+                    .and_then(|()| connection.read(&mut [0; 64]));
                 *self.closed.lock().unwrap() += 1;
                 self.changed.notify_all();
                 Ok(false)
