@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::blocking;
+use super::config::SocketStore;
 use super::inquiry::Inquirer;
 use super::layout::container_id;
 use super::limits::{
@@ -39,16 +40,34 @@ pub(super) struct Local {
     sessions: Arc<Semaphore>,
 }
 
-/// Takes the place of a former node's socket. Clients that find none in between try again by hand.
-pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+/// The socket's name in the store, where clients wait for a node that restarts.
+const SOCKET_NAME: &str = "local";
+
+/// The socket of an earlier process, or a new one.
+pub(super) fn listen(store: &dyn SocketStore, path: &Path) -> io::Result<UnixListener> {
+    let kept = store.take(SOCKET_NAME).map(<[OwnedFd; 1]>::try_from);
+    let listener = match kept {
+        Some(Ok([listener])) if path.exists() => std::os::unix::net::UnixListener::from(listener),
+        _ => make_listener(store, path)?,
+    };
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+fn make_listener(
+    store: &dyn SocketStore,
+    path: &Path,
+) -> io::Result<std::os::unix::net::UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let listener = std::os::unix::net::UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+    if let Err(error) = store.put(SOCKET_NAME, &[listener.try_clone()?.into()]) {
+        tracing::warn!("{} does not outlive this process: {error}", path.display());
+    }
+    Ok(listener)
 }
 
 impl Local {

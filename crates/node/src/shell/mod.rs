@@ -110,7 +110,7 @@ async fn serve(
     let endpoints = Arc::new(Endpoints::new(inquirer.clone(), machine.clone(), config.api));
     let local = Arc::new(Local::new(inquirer, machine.clone()));
     let local_socket = config.local_socket();
-    let listener = local::listen(&local_socket)
+    let listener = local::listen(&*sockets, &local_socket)
         .map_err(NodeError::io(format!("listen at {}", local_socket.display())))?;
     let networks = Arc::new(Networks::new(vpcs.clone(), layout, sockets, endpoints));
     let hello = Hello {
