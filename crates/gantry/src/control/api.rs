@@ -24,9 +24,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::health;
 use super::outgoing::Outgoing;
 use super::registry::{self, Desk};
-use super::health;
 use crate::roles::{Stop, stopped};
 
 /// What clients can reach.
@@ -179,12 +179,7 @@ async fn route(api: &Arc<Api>, request: http::Request<Incoming>) -> http::Respon
     }
 }
 
-async fn answer(
-    api: &Arc<Api>,
-    head: http::request::Parts,
-    body: Incoming,
-    request_id: String,
-) -> Response {
+async fn answer(api: &Arc<Api>, head: http::request::Parts, body: Incoming, request_id: String) -> Response {
     let refuse = |request_id, refusal: Refusal| {
         render_error_as(&ReplyForm::unclaimed(&head.headers, request_id), &refusal.error())
     };

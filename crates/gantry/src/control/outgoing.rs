@@ -35,9 +35,7 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
-            Self::Whole(whole) => {
-                Pin::new(whole).poll_frame(cx).map_err(|never| match never {})
-            }
+            Self::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
             Self::File(file) => file.poll(cx),
         }
     }

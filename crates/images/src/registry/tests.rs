@@ -79,8 +79,7 @@ fn descriptor(media_type: &str, content: &[u8]) -> serde_json::Value {
 }
 
 fn manifest(config: &[u8], layers: &[&[u8]]) -> Vec<u8> {
-    let layers: Vec<_> =
-        layers.iter().map(|layer| descriptor(media_type::OCI_LAYER_ZSTD, layer)).collect();
+    let layers: Vec<_> = layers.iter().map(|layer| descriptor(media_type::OCI_LAYER_ZSTD, layer)).collect();
     let config = descriptor(media_type::OCI_CONFIG, config);
     let manifest = json!({ "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": layers });
     manifest.to_string().into_bytes()
@@ -134,10 +133,7 @@ fn an_upload_is_of_one_repository_and_ids_are_no_paths() {
     let other = RepositoryName::new("us-east-1", "other").unwrap();
     let elsewhere = RepositoryName::new("eu-west-1", "team/app").unwrap();
     for repository in [&other, &elsewhere] {
-        assert!(matches!(
-            world.registry.resume_upload(repository, ID),
-            Err(RegistryError::UploadUnknown)
-        ));
+        assert!(matches!(world.registry.resume_upload(repository, ID), Err(RegistryError::UploadUnknown)));
     }
     for id in ["", "..", "../../tmp/00000000-0000-4000-8000-0000000", &"a".repeat(37)] {
         assert!(world.registry.begin_upload(&world.app, id).is_err(), "{id}");
@@ -211,10 +207,9 @@ fn a_manifest_needs_its_blobs() {
 fn layers_of_a_vendor_need_not_be_here() {
     let world = World::new();
     world.blob(b"{}");
-    let foreign = String::from_utf8(manifest(b"{}", &[b"windows"])).unwrap().replace(
-        media_type::OCI_LAYER_ZSTD,
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-    );
+    let foreign = String::from_utf8(manifest(b"{}", &[b"windows"]))
+        .unwrap()
+        .replace(media_type::OCI_LAYER_ZSTD, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
     world.put("1", foreign.as_bytes()).unwrap();
 }
 
@@ -348,10 +343,7 @@ fn every_form_of_a_name_leads_to_what_was_pushed() {
     for other in ["team/app:v1", "localhost:5000/team/app:v1"] {
         assert_eq!(store.resolve(other).unwrap(), None, "{other}");
     }
-    assert_eq!(
-        store.resolve("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:v1").unwrap(),
-        None
-    );
+    assert_eq!(store.resolve("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:v1").unwrap(), None);
     // The server was started anew, with another port and another region.
     let own = crate::OwnRegistry { region: "eu-west-1".into(), hosts: vec!["localhost:5000".into()] };
     store.set_own_registry(&own).unwrap();
@@ -361,7 +353,10 @@ fn every_form_of_a_name_leads_to_what_was_pushed() {
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert!(store.remove("123456789012.dkr.ecr.us-east-1.localhost:1/team/app:v1").unwrap());
     assert_eq!(store.list().unwrap(), []);
-    assert_eq!(store.resolve(&format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app@{digest}")).unwrap(), None);
+    assert_eq!(
+        store.resolve(&format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app@{digest}")).unwrap(),
+        None
+    );
 }
 
 #[test]
@@ -370,7 +365,10 @@ fn repositories_are_those_with_images() {
     assert!(world.registry.repositories("us-east-1").unwrap().is_empty());
     world.put("v1", &world.image("one")).unwrap();
     let found = world.registry.repositories("us-east-1").unwrap();
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), [("team/app".to_owned(), Timestamp::from_millis(1_000))]);
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        [("team/app".to_owned(), Timestamp::from_millis(1_000))]
+    );
     assert!(world.registry.repositories("eu-west-1").unwrap().is_empty());
     assert_eq!(world.registry.regions().unwrap().into_iter().collect::<Vec<_>>(), ["us-east-1"]);
     // A repository whose name begins like another one's is another one.

@@ -28,7 +28,9 @@ pub(super) async fn describe(
     }
     let images = images(context, &known.name).await?;
     let (chosen, next) = match &input.image_ids {
-        Some(ids) => (ids.iter().map(|id| by_id(&images, id, &known.name)).collect::<Result<Vec<_>, _>>()?, None),
+        Some(ids) => {
+            (ids.iter().map(|id| by_id(&images, id, &known.name)).collect::<Result<Vec<_>, _>>()?, None)
+        }
         None => {
             let filter = input.filter.clone().unwrap_or_default();
             let status = (filter.tag_status, filter.image_status);
@@ -213,7 +215,8 @@ pub(super) async fn delete(
     let outcomes = host.with(move |registry| registry.delete(&name, &all)).await.map_err(internal)?;
     let mut deleted = Vec::new();
     for ((id, _), outcome) in wanted.into_iter().zip(outcomes) {
-        let gone = |digest: Digest, tag| ImageIdentifier { image_digest: Some(digest.to_string()), image_tag: tag };
+        let gone =
+            |digest: Digest, tag| ImageIdentifier { image_digest: Some(digest.to_string()), image_tag: tag };
         match outcome {
             Deleted::Tag { tag, digest } => deleted.push(gone(digest, Some(tag))),
             Deleted::Image { digest, tags } if tags.is_empty() => deleted.push(gone(digest, None)),
@@ -261,11 +264,7 @@ fn absent() -> Failure {
 }
 
 fn failure(id: ImageIdentifier, code: &str, reason: String) -> ImageFailure {
-    ImageFailure {
-        failure_code: Some(code.to_owned()),
-        failure_reason: Some(reason),
-        image_id: Some(id),
-    }
+    ImageFailure { failure_code: Some(code.to_owned()), failure_reason: Some(reason), image_id: Some(id) }
 }
 
 pub(super) async fn put(
@@ -291,7 +290,8 @@ pub(super) async fn put(
     if let (Some(tag), ImageName::Digest(_)) = (&input.image_tag, &name) {
         return Err(invalid(format!("'{tag}' is a digest, not a tag")));
     }
-    let (repository, media_type, now) = (known.name.clone(), input.image_manifest_media_type.clone(), call.now);
+    let (repository, media_type, now) =
+        (known.name.clone(), input.image_manifest_media_type.clone(), call.now);
     let overwrite = match &input.image_tag {
         Some(tag) => context.push_rules(&known.name)?.overwrite(tag),
         None => gantry_images::registry::Overwrite::Allowed,
@@ -337,9 +337,9 @@ fn put_error(error: RegistryError) -> ApiError {
         RegistryError::ManifestBlobUnknown(digest) => errors::layers_not_found_exception(format!(
             "The specified layers or images could not be found: {digest}"
         )),
-        RegistryError::Manifest(_) | RegistryError::TooLarge { .. } | RegistryError::Tag(_) => invalid(format!(
-            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{error}'"
-        )),
+        RegistryError::Manifest(_) | RegistryError::TooLarge { .. } | RegistryError::Tag(_) => {
+            invalid(format!("Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{error}'"))
+        }
         error => internal(error),
     }
 }

@@ -57,7 +57,8 @@ enum Expiry {
 impl Policy {
     /// The error says what is wrong, in a sentence.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let document: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let document: Value =
+            serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         let rules = document.get("rules").and_then(Value::as_array).ok_or("it has no list of rules")?;
         if rules.is_empty() || rules.len() > RULES_MAX {
             return Err(format!("it has {} rules, not 1 to {RULES_MAX}", rules.len()));
@@ -69,7 +70,10 @@ impl Policy {
                 return Err(format!("the rulePriority {} is not unique", pair[0].priority));
             }
             if pair[0].selection == Selection::Any {
-                return Err("a rule with tagStatus any must have the highest rulePriority, and be the only one".into());
+                return Err(
+                    "a rule with tagStatus any must have the highest rulePriority, and be the only one"
+                        .into(),
+                );
             }
         }
         if rules.iter().filter(|rule| rule.selection == Selection::Untagged).count() > 1 {
@@ -111,7 +115,9 @@ impl Selection {
         let any = |fits: &dyn Fn(&str) -> bool| image.tags.iter().any(|tag| fits(tag));
         match self {
             Self::Prefixes(prefixes) => prefixes.iter().all(|prefix| any(&|tag| tag.starts_with(prefix))),
-            Self::Patterns(patterns) => patterns.iter().all(|pattern| any(&|tag| records::matches(pattern, tag))),
+            Self::Patterns(patterns) => {
+                patterns.iter().all(|pattern| any(&|tag| records::matches(pattern, tag)))
+            }
             Self::Untagged => image.tags.is_empty(),
             Self::Any => true,
         }
@@ -252,10 +258,13 @@ mod tests {
     }
 
     fn rule(priority: u64, selection: &str) -> String {
-        format!(r#"{{"rulePriority": {priority}, "selection": {{{selection}}}, "action": {{"type": "expire"}}}}"#)
+        format!(
+            r#"{{"rulePriority": {priority}, "selection": {{{selection}}}, "action": {{"type": "expire"}}}}"#
+        )
     }
 
-    const UNTAGGED: &str = r#""tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7"#;
+    const UNTAGGED: &str =
+        r#""tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7"#;
     const ANY: &str = r#""tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 2"#;
 
     /// Image `n` was pushed `n` days ago.
@@ -277,16 +286,20 @@ mod tests {
 
     #[test]
     fn images_expire_by_the_first_rule_that_selects_them() {
-        let images =
-            [image(1, &["prod-3"]), image(2, &[]), image(7, &[]), image(8, &["prod-2"]), image(9, &["prod-1", "dev-1"])];
+        let images = [
+            image(1, &["prod-3"]),
+            image(2, &[]),
+            image(7, &[]),
+            image(8, &["prod-2"]),
+            image(9, &["prod-1", "dev-1"]),
+        ];
         check(&[rule(1, UNTAGGED)], &images, &[7]);
         check(&[rule(1, ANY)], &images, &[7, 8, 9]);
         // What the first rule selects, the second does not count, expired or not.
         check(&[rule(1, UNTAGGED), rule(2, ANY)], &images, &[7, 9]);
         let prod = r#""tagStatus": "tagged", "tagPrefixList": ["prod"], "countType": "imageCountMoreThan", "countNumber": 9"#;
         check(&[rule(5, prod), rule(6, ANY)], &images, &[]);
-        let both =
-            r#""tagStatus": "tagged", "tagPatternList": ["prod-*", "*-1"], "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1"#;
+        let both = r#""tagStatus": "tagged", "tagPatternList": ["prod-*", "*-1"], "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1"#;
         check(&[rule(1, both)], &images, &[9]);
         check(&[rule(1, ANY)], &[], &[]);
     }
@@ -300,11 +313,29 @@ mod tests {
             (twice.as_str(), "not unique"),
             (any_first.as_str(), "highest rulePriority"),
             (&rule(0, ANY), "positive number"),
-            (&rule(1, r#""tagStatus": "tagged", "countType": "imageCountMoreThan", "countNumber": 1"#), "tagPrefixList"),
-            (&rule(1, r#""tagStatus": "none", "countType": "imageCountMoreThan", "countNumber": 1"#), "'none'"),
-            (&rule(1, r#""tagStatus": "any", "countType": "sinceImagePushed", "countNumber": 1"#), "countUnit"),
-            (&rule(1, r#""tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 0"#), "countNumber"),
-            (&rule(1, r#""tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1, "x": 1"#), "'x'"),
+            (
+                &rule(1, r#""tagStatus": "tagged", "countType": "imageCountMoreThan", "countNumber": 1"#),
+                "tagPrefixList",
+            ),
+            (
+                &rule(1, r#""tagStatus": "none", "countType": "imageCountMoreThan", "countNumber": 1"#),
+                "'none'",
+            ),
+            (
+                &rule(1, r#""tagStatus": "any", "countType": "sinceImagePushed", "countNumber": 1"#),
+                "countUnit",
+            ),
+            (
+                &rule(1, r#""tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 0"#),
+                "countNumber",
+            ),
+            (
+                &rule(
+                    1,
+                    r#""tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1, "x": 1"#,
+                ),
+                "'x'",
+            ),
             (&rule(1, ANY).replace("expire", "keep"), "expire"),
         ] {
             let error = policy(rules).unwrap_err();

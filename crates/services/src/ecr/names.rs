@@ -104,7 +104,11 @@ pub(super) fn internal(error: RegistryError) -> ApiError {
     }
 }
 
-pub(super) fn shown(host: &RegistryHost, name: &RepositoryName, record: &Record) -> gantry_api::ecr::Repository {
+pub(super) fn shown(
+    host: &RegistryHost,
+    name: &RepositoryName,
+    record: &Record,
+) -> gantry_api::ecr::Repository {
     let mut shown = record.shown.clone();
     shown.repository_uri = Some(host.uri(name.region(), name.name()));
     shown

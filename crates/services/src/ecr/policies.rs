@@ -121,8 +121,7 @@ pub(super) async fn put_lifecycle(
         ))
     })?;
     names::change(context, &known, |record| {
-        record.lifecycle =
-            Some(Lifecycle { text: input.lifecycle_policy_text.clone(), evaluated_at: None });
+        record.lifecycle = Some(Lifecycle { text: input.lifecycle_policy_text.clone(), evaluated_at: None });
         Ok(PutLifecyclePolicyResponse {
             lifecycle_policy_text: Some(input.lifecycle_policy_text.clone()),
             registry_id: Some(ACCOUNT.to_owned()),

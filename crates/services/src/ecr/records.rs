@@ -141,10 +141,7 @@ impl FromValue for Lifecycle {
 
 impl IntoValue for Lifecycle {
     fn into_value(self) -> Value {
-        Value::structure([
-            ("Text", self.text.into_value()),
-            ("EvaluatedAt", self.evaluated_at.into_value()),
-        ])
+        Value::structure([("Text", self.text.into_value()), ("EvaluatedAt", self.evaluated_at.into_value())])
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn create(
     let host = context.registry()?;
     let name = names::name(call, input.registry_id.as_deref(), &input.repository_name)?;
     let tags = input.tags.clone().unwrap_or_default();
-    check_tags(&tags)?;
+    check_tags(call, &tags)?;
     let mut made = Record::new(name.region(), name.name(), call.now);
     made.tags = tags;
     set_mutability(
@@ -123,8 +123,10 @@ pub(super) async fn describe(
     let region = call.region.as_str().to_owned();
     let with_images = host.with(move |registry| registry.repositories(&region)).await.map_err(internal)?;
     let region = call.region.as_str();
-    let mut all: BTreeMap<String, Record> =
-        with_images.into_iter().map(|(name, first)| (name.clone(), Record::new(region, &name, first))).collect();
+    let mut all: BTreeMap<String, Record> = with_images
+        .into_iter()
+        .map(|(name, first)| (name.clone(), Record::new(region, &name, first)))
+        .collect();
     for found in context.read(|view| records::list(view, region))? {
         all.insert(found.name, found.document);
     }
@@ -134,7 +136,11 @@ pub(super) async fn describe(
         |(name, _)| name.clone(),
         input.next_token.as_deref(),
         size.unwrap_or(PAGE_DEFAULT),
-        || invalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token of this call'"),
+        || {
+            invalid(
+                "Invalid parameter at 'nextToken' failed to satisfy constraint: 'must be a token of this call'",
+            )
+        },
     )?;
     let repositories = page.items.into_iter().map(|(name, record)| {
         let mut repository = record.shown;

@@ -6,16 +6,17 @@ use gantry_types::ACCOUNT;
 
 use super::names::{self, Known, invalid, known};
 use crate::Context;
+use crate::reserved::{is_aws, is_reserved};
 
 const TAGS_MAX: usize = 50;
 const KEY_CHARACTERS_MAX: usize = 128;
 const VALUE_CHARACTERS_MAX: usize = 256;
 
-pub(super) fn check_tags(tags: &[Tag]) -> Result<(), ApiError> {
+pub(super) fn check_tags(call: &CallContext, tags: &[Tag]) -> Result<(), ApiError> {
     for (index, tag) in tags.iter().enumerate() {
         let too_long =
             tag.key.chars().count() > KEY_CHARACTERS_MAX || tag.value.chars().count() > VALUE_CHARACTERS_MAX;
-        if tag.key.is_empty() || too_long || tag.key.to_ascii_lowercase().starts_with("aws:") {
+        if tag.key.is_empty() || too_long || is_reserved(call, &tag.key) {
             return Err(errors::invalid_tag_parameter_exception(format!(
                 "The tag '{}' is not valid: a key has 1 to {KEY_CHARACTERS_MAX} characters and does not begin with aws:, \
                  a value has at most {VALUE_CHARACTERS_MAX}.",
@@ -29,7 +30,12 @@ pub(super) fn check_tags(tags: &[Tag]) -> Result<(), ApiError> {
             )));
         }
     }
-    if tags.len() > TAGS_MAX { Err(too_many()) } else { Ok(()) }
+    if count(tags) > TAGS_MAX { Err(too_many()) } else { Ok(()) }
+}
+
+/// Those of AWS do not count.
+fn count(tags: &[Tag]) -> usize {
+    tags.iter().filter(|tag| !is_aws(&tag.key)).count()
 }
 
 fn too_many() -> ApiError {
@@ -57,14 +63,14 @@ pub(super) async fn tag(
     call: &CallContext,
     input: &TagResourceRequest,
 ) -> Result<TagResourceResponse, ApiError> {
-    check_tags(&input.tags)?;
+    check_tags(call, &input.tags)?;
     let known = by_arn(context, call, &input.resource_arn).await?;
     names::change(context, &known, |record| {
         for tag in &input.tags {
             record.tags.retain(|other| other.key != tag.key);
             record.tags.push(tag.clone());
         }
-        if record.tags.len() > TAGS_MAX {
+        if count(&record.tags) > TAGS_MAX {
             return Err(too_many());
         }
         Ok(TagResourceResponse {})
@@ -79,7 +85,7 @@ pub(super) async fn untag(
 ) -> Result<UntagResourceResponse, ApiError> {
     let known = by_arn(context, call, &input.resource_arn).await?;
     names::change(context, &known, |record| {
-        record.tags.retain(|tag| !input.tag_keys.contains(&tag.key));
+        record.tags.retain(|tag| is_reserved(call, &tag.key) || !input.tag_keys.contains(&tag.key));
         Ok(UntagResourceResponse {})
     })
     .await

@@ -121,7 +121,9 @@ mod tests {
         let link = link("secret", "sha256:1", now);
         let too_long = format!("{made}{}", "0".repeat(1000));
         let other_link = format!("{PREFIX}.{link}");
-        for wrong in ["", "gantry-1", "gantry-1..", "gantry-1.9999999999.", "x.y.z", &later, &too_long, &other_link] {
+        for wrong in
+            ["", "gantry-1", "gantry-1..", "gantry-1.9999999999.", "x.y.z", &later, &too_long, &other_link]
+        {
             assert_eq!(check("secret", wrong, now), Err(Refused::Wrong), "{wrong}");
         }
         assert_eq!(check_link("secret", "sha256:1", &link, now), Ok(()));

@@ -51,7 +51,8 @@ fn refusal(refused: Refused, host: &str) -> Problem {
         Refused::Wrong => {
             let message = "Log in: aws ecr get-login-password | docker login --username AWS --password-stdin";
             // Whatever a client calls us, nothing of it may end the quotation.
-            let realm: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || ".:-[]".contains(*c)).collect();
+            let realm: String =
+                host.chars().filter(|c| c.is_ascii_alphanumeric() || ".:-[]".contains(*c)).collect();
             Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).with_header(
                 header::WWW_AUTHENTICATE,
                 format!("Basic realm=\"http://{realm}/\",service=\"ecr.amazonaws.com\""),

@@ -98,10 +98,12 @@ enum Part {
 
 /// What of `size` bytes a Range header asks for. What is no range of bytes, or more than one, is ignored, as HTTP allows.
 fn part(range: &str, size: u64) -> Part {
-    let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
+    else {
         return Part::Whole;
     };
-    let number = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     match (first, last) {
         ("", last) => match number(last) {
             None => Part::Whole,

@@ -68,7 +68,11 @@ fn page(asked: &Asked<'_>, names: Vec<String>) -> Result<(Vec<String>, Option<St
     let size = match asked.parameter("n") {
         None => most,
         Some(n) => n.parse::<usize>().map(|n| n.min(most)).map_err(|_| {
-            Problem::new(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", "The parameter n is no number.")
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "PAGINATION_NUMBER_INVALID",
+                "The parameter n is no number.",
+            )
         })?,
     };
     let last = asked.parameter("last").unwrap_or_default();

@@ -28,7 +28,8 @@ pub(super) async fn get(
     let registry = asked.host.registry.clone();
     let manifest = blocking(move || registry.manifest(&repository, &name)).await?;
     let size = manifest.content.len();
-    let content = if asked.head.method == Method::HEAD { Bytes::new() } else { Bytes::from(manifest.content) };
+    let content =
+        if asked.head.method == Method::HEAD { Bytes::new() } else { Bytes::from(manifest.content) };
     let mut response = typed(StatusCode::OK, &manifest.media_type, content);
     let headers = response.headers_mut();
     set(headers, header::CONTENT_LENGTH, &size.to_string());
@@ -92,7 +93,8 @@ async fn read(mut body: Incoming, wait_max: Duration) -> Result<Bytes, Problem> 
         }
         Ok(whole.freeze())
     };
-    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "MANIFEST_INVALID", "The body did not arrive in time.");
+    let slow =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "MANIFEST_INVALID", "The body did not arrive in time.");
     timeout(wait_max, reading).await.map_err(slow)?
 }
 

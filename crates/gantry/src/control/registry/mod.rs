@@ -83,8 +83,6 @@ struct Asked<'a> {
     context: &'a Context,
     host: &'a RegistryHost,
     head: &'a request::Parts,
-    /// By which the client reaches us.
-    host_name: String,
     region: String,
     /// Not by ECR's form of name: a repository need not be created before something is pushed to it.
     is_plain: bool,
@@ -97,11 +95,13 @@ pub(super) fn claims(context: &Context, head: &request::Parts) -> bool {
         return false;
     }
     let path = head.uri.path();
-    ecr_region(&host_name(head)).is_some() || ((path == "/v2" || path.starts_with("/v2/")) && !is_signed(head))
+    ecr_region(&host_name(head)).is_some()
+        || ((path == "/v2" || path.starts_with("/v2/")) && !is_signed(head))
 }
 
 fn is_signed(head: &request::Parts) -> bool {
-    let by_header = head.headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS"));
+    let by_header =
+        head.headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS"));
     by_header || head.uri.query().is_some_and(|query| query.contains("X-Amz-Signature="))
 }
 
@@ -139,13 +139,14 @@ async fn asked(
 ) -> Result<Response<Outgoing>, Problem> {
     let no_registry = || Problem::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "There is no registry here.");
     let host = context.registry_host().ok_or_else(no_registry)?;
-    let route = Route::parse(head.uri.path())
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "NAME_INVALID", "This is no path of a registry."))?;
+    let route = Route::parse(head.uri.path()).ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "NAME_INVALID", "This is no path of a registry.")
+    })?;
     let (host_name, now) = (host_name(head), Timestamp::now());
     access::check(context, mode, head, &route, &host_name, now)?;
     let region = ecr_region(&host_name);
     let (is_plain, region) = (region.is_none(), region.unwrap_or(&host.region).to_owned());
-    let asked = Asked { desk, context, host, head, host_name, region, is_plain, now };
+    let asked = Asked { desk, context, host, head, region, is_plain, now };
     match (&head.method, route) {
         (&Method::GET | &Method::HEAD, Route::Base) => Ok(json(StatusCode::OK, "{}".to_owned())),
         (_, Route::Base) => Err(Problem::unsupported("GET, HEAD")),
@@ -167,7 +168,9 @@ async fn asked(
             manifests::delete(&asked, &repository, &reference).await
         }
         (_, Route::Manifest { .. }) => Err(Problem::unsupported("GET, HEAD, PUT, DELETE")),
-        (&Method::HEAD, Route::Blob { repository, digest }) => blobs::head(&asked, &repository, &digest).await,
+        (&Method::HEAD, Route::Blob { repository, digest }) => {
+            blobs::head(&asked, &repository, &digest).await
+        }
         (&Method::GET, Route::Blob { repository, digest }) => blobs::get(&asked, &repository, &digest).await,
         // Blobs belong to all repositories; `gantry image prune` removes those that no image needs.
         (_, Route::Blob { .. }) => Err(Problem::unsupported("GET, HEAD")),

@@ -108,7 +108,10 @@ mod tests {
                 "/v2/a/b/manifests/sha256%3a00",
                 Some(Route::Manifest { repository: repository(), reference: "sha256:00".into() }),
             ),
-            ("/v2/a/b/blobs/sha256:00", Some(Route::Blob { repository: repository(), digest: "sha256:00".into() })),
+            (
+                "/v2/a/b/blobs/sha256:00",
+                Some(Route::Blob { repository: repository(), digest: "sha256:00".into() }),
+            ),
             ("/v2/a/b/blobs/uploads", Some(Route::Uploads { repository: repository() })),
             ("/v2/a/b/blobs/uploads/", Some(Route::Uploads { repository: repository() })),
             ("/v2/a/b/blobs/uploads/7", Some(Route::Upload { repository: repository(), id: "7".into() })),
@@ -133,9 +136,13 @@ mod tests {
     #[test]
     fn parameters() {
         let query = Some("mount=sha256%3Aab&from=a%2Fb&n=&mount=second&flag");
-        for (name, value) in
-            [("mount", Some("sha256:ab")), ("from", Some("a/b")), ("n", Some("")), ("flag", Some("")), ("x", None)]
-        {
+        for (name, value) in [
+            ("mount", Some("sha256:ab")),
+            ("from", Some("a/b")),
+            ("n", Some("")),
+            ("flag", Some("")),
+            ("x", None),
+        ] {
             assert_eq!(parameter(query, name).as_deref(), value, "{name}");
         }
         assert_eq!(parameter(None, "n"), None);

@@ -155,7 +155,8 @@ fn range(text: &str) -> Option<(u64, u64)> {
     let text = text.trim();
     let text = text.strip_prefix("bytes ").unwrap_or(text);
     let (first, last) = text.split_once('/').map_or(text, |(range, _)| range).split_once('-')?;
-    let number = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     let (first, last) = (number(first)?, number(last)?);
     (first <= last && last < u64::MAX).then_some((first, last))
 }
