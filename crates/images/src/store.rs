@@ -82,7 +82,8 @@ impl Store {
             files::create_private_directory(&directory.join(name))?;
         }
         let blobs = Blobs::open(&directory)?;
-        let store = Self { inner: Arc::new(Inner { directory, blobs, limits, index: references::Cache::default() }) };
+        let store =
+            Self { inner: Arc::new(Inner { directory, blobs, limits, index: references::Cache::default() }) };
         let left = match FileLock::try_take(&store.lock_path(), Mode::Exclusive)? {
             Some(_alone) => store.left_behind()?,
             None => Vec::new(),
