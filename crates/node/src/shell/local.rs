@@ -54,10 +54,7 @@ pub(super) fn listen(store: &dyn SocketStore, path: &Path) -> io::Result<UnixLis
     UnixListener::from_std(listener)
 }
 
-fn make_listener(
-    store: &dyn SocketStore,
-    path: &Path,
-) -> io::Result<std::os::unix::net::UnixListener> {
+fn make_listener(store: &dyn SocketStore, path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -9,6 +9,12 @@ use super::{Cgroup, Controller, Layout, read};
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct CgroupStats {
     pub cpu_usage_ns: Option<u64>,
+    /// Of that, in the programs themselves and in the kernel for them.
+    pub cpu_user_ns: Option<u64>,
+    pub cpu_system_ns: Option<u64>,
+    /// Periods in which processes wanted to run under a quota, and those in which it was used up.
+    pub cpu_periods: Option<u64>,
+    pub cpu_throttled_periods: Option<u64>,
     /// The time in which processes wanted to run and the quota was used up.
     pub cpu_throttled_ns: Option<u64>,
     pub memory_usage_bytes: Option<u64>,
@@ -37,9 +43,14 @@ pub(super) fn read_stats(group: &Cgroup) -> io::Result<CgroupStats> {
 fn v1(group: &Cgroup) -> CgroupStats {
     let file = |controller, name: &str| read(&group.directory(controller)?.join(name)).ok();
     let value = |controller, name: &str| number(&file(controller, name)?);
+    let cpu = |key| keyed(&file(Controller::Cpu, "cpu.stat")?, key);
     CgroupStats {
         cpu_usage_ns: value(Controller::Cpuacct, "cpuacct.usage"),
-        cpu_throttled_ns: file(Controller::Cpu, "cpu.stat").and_then(|text| keyed(&text, "throttled_time")),
+        cpu_user_ns: value(Controller::Cpuacct, "cpuacct.usage_user"),
+        cpu_system_ns: value(Controller::Cpuacct, "cpuacct.usage_sys"),
+        cpu_periods: cpu("nr_periods"),
+        cpu_throttled_periods: cpu("nr_throttled"),
+        cpu_throttled_ns: cpu("throttled_time"),
         memory_usage_bytes: value(Controller::Memory, "memory.usage_in_bytes"),
         memory_inactive_file_bytes: file(Controller::Memory, "memory.stat")
             .and_then(|text| keyed(&text, "total_inactive_file")),
@@ -56,9 +67,14 @@ fn v1(group: &Cgroup) -> CgroupStats {
 fn v2(directory: &Path) -> CgroupStats {
     let file = |name: &str| read(&directory.join(name)).ok();
     let value = |name: &str| number(&file(name)?);
-    let microseconds = |key: &str| keyed(&file("cpu.stat")?, key)?.checked_mul(1000);
+    let count = |key: &str| keyed(&file("cpu.stat")?, key);
+    let microseconds = |key: &str| count(key)?.checked_mul(1000);
     CgroupStats {
         cpu_usage_ns: microseconds("usage_usec"),
+        cpu_user_ns: microseconds("user_usec"),
+        cpu_system_ns: microseconds("system_usec"),
+        cpu_periods: count("nr_periods"),
+        cpu_throttled_periods: count("nr_throttled"),
         cpu_throttled_ns: microseconds("throttled_usec"),
         memory_usage_bytes: value("memory.current"),
         memory_inactive_file_bytes: file("memory.stat").and_then(|text| keyed(&text, "inactive_file")),
@@ -101,6 +117,10 @@ mod tests {
     fn version_1_and_2_give_the_same_figures() {
         let expected = CgroupStats {
             cpu_usage_ns: Some(5_000_000),
+            cpu_user_ns: Some(4_000_000),
+            cpu_system_ns: Some(1_000_000),
+            cpu_periods: Some(9),
+            cpu_throttled_periods: Some(1),
             cpu_throttled_ns: Some(7000),
             memory_usage_bytes: Some(4096),
             memory_inactive_file_bytes: Some(1024),
@@ -116,7 +136,9 @@ mod tests {
             mounts,
             &[
                 ("cpuacct/g/cpuacct.usage", "5000000\n"),
-                ("cpu/g/cpu.stat", "nr_periods 1\nnr_throttled 1\nthrottled_time 7000\n"),
+                ("cpuacct/g/cpuacct.usage_user", "4000000\n"),
+                ("cpuacct/g/cpuacct.usage_sys", "1000000\n"),
+                ("cpu/g/cpu.stat", "nr_periods 9\nnr_throttled 1\nthrottled_time 7000\n"),
                 ("memory/g/memory.usage_in_bytes", "4096\n"),
                 ("memory/g/memory.stat", "inactive_file 1\ntotal_inactive_file 1024\n"),
                 ("memory/g/memory.max_usage_in_bytes", "8192\n"),
@@ -130,7 +152,10 @@ mod tests {
         let (_root, v2) = group(
             |root| Layout::V2(root.to_owned()),
             &[
-                ("g/cpu.stat", "usage_usec 5000\nuser_usec 1\nthrottled_usec 7\n"),
+                (
+                    "g/cpu.stat",
+                    "usage_usec 5000\nuser_usec 4000\nsystem_usec 1000\nnr_periods 9\nnr_throttled 1\nthrottled_usec 7\n",
+                ),
                 ("g/memory.current", "4096\n"),
                 ("g/memory.stat", "anon 1\ninactive_file 1024\n"),
                 ("g/memory.peak", "8192\n"),

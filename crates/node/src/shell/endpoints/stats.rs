@@ -197,14 +197,14 @@ fn processor(sample: &Sample) -> Value {
     json!({
         "cpu_usage": {
             "total_usage": sample.group.cpu_usage_ns.unwrap_or(0),
-            "usage_in_kernelmode": 0,
-            "usage_in_usermode": sample.group.cpu_usage_ns.unwrap_or(0),
+            "usage_in_kernelmode": sample.group.cpu_system_ns.unwrap_or(0),
+            "usage_in_usermode": sample.group.cpu_user_ns.unwrap_or(0),
         },
         "system_cpu_usage": sample.system_ns,
         "online_cpus": sample.processors,
         "throttling_data": {
-            "periods": 0,
-            "throttled_periods": 0,
+            "periods": sample.group.cpu_periods.unwrap_or(0),
+            "throttled_periods": sample.group.cpu_throttled_periods.unwrap_or(0),
             "throttled_time": sample.group.cpu_throttled_ns.unwrap_or(0),
         },
     })
