@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use gantry_domain::task_definition::NetworkMode;
 use gantry_network::NamespaceSockets;
-use gantry_runtime::CgroupStats;
+use gantry_runtime::{CgroupStats, ContainerId};
 use gantry_types::Timestamp;
 use serde_json::{Value, json};
 
@@ -64,7 +67,7 @@ impl Endpoints {
         let (machine, id, name) = (self.machine.clone(), part.id(&task.spec), part.docker_name(&task.spec));
         let sample = blocking(move || match part {
             Part::Container(index) => machine.sample(&task, index),
-            Part::Pause => Some(Sample { traffic: machine.traffic(&task), ..Sample::of_now() }),
+            Part::Pause => Some(Sample { traffic: machine.task_traffic(&task), ..Sample::of_now() }),
         });
         match sample.await {
             Some(sample) => document(&id, &name, &self.samples.add(&id, sample), version),
@@ -77,17 +80,32 @@ impl Machine {
     fn sample(&self, task: &TaskState, index: usize) -> Option<Sample> {
         let id = runtime_id(&task.spec.task, index).ok()?;
         let group = self.runtime.stats(&id).ok()?;
-        Some(Sample { group, traffic: self.traffic(task), ..Sample::of_now() })
+        let traffic = match task.spec.network_mode {
+            NetworkMode::Awsvpc => self.task_traffic(task),
+            NetworkMode::Bridge => self.container_traffic(&id),
+            // An instance's traffic is no container's.
+            NetworkMode::Host | NetworkMode::None => Traffic::default(),
+        };
+        Some(Sample { group, traffic, ..Sample::of_now() })
     }
 
-    /// Of the task's own interface; containers of a task share it.
-    fn traffic(&self, task: &TaskState) -> Traffic {
+    /// Of the task's own interface, which its containers share.
+    fn task_traffic(&self, task: &TaskState) -> Traffic {
         let Some(interface) = &task.spec.interface else { return Traffic::default() };
-        let inside = NamespaceSockets::open(&self.namespaces.join(interface.interface.as_str()));
-        let counted =
-            inside.and_then(|inside| inside.with(|| fs::read_to_string("/proc/thread-self/net/dev")));
-        counted.map(|text| traffic(&text)).unwrap_or_default()
+        traffic_in(&self.namespaces.join(interface.interface.as_str()))
     }
+
+    fn container_traffic(&self, id: &ContainerId) -> Traffic {
+        let Ok(network) = self.runtime.network_namespace(id) else { return Traffic::default() };
+        traffic_in(Path::new(&format!("/proc/self/fd/{}", network.as_raw_fd())))
+    }
+}
+
+/// Of a network namespace.
+fn traffic_in(namespace: &Path) -> Traffic {
+    let inside = NamespaceSockets::open(namespace);
+    let counted = inside.and_then(|inside| inside.with(|| fs::read_to_string("/proc/thread-self/net/dev")));
+    counted.map(|text| traffic(&text)).unwrap_or_default()
 }
 
 /// Everything but the loopback, of `/proc/net/dev`.
