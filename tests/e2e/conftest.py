@@ -236,7 +236,7 @@ class LoadBalanced:
             "LoadBalancers"
         ][0]["LoadBalancerArn"]
         self.group = elb.create_target_group(
-            Name=name, Protocol="HTTP", Port=80, VpcId=network["vpc"], TargetType="ip", **group
+            Name=name, Protocol="HTTP", Port=80, VpcId=network["vpc"], **{"TargetType": "ip", **group}
         )["TargetGroups"][0]["TargetGroupArn"]
         self.listener = elb.create_listener(
             LoadBalancerArn=self.arn,

@@ -42,6 +42,6 @@ pub use security::{
 };
 pub use sockets::NamespaceSockets;
 pub use vpc::{
-    CREDENTIALS_ADDRESS, ExistingInterface, InterfaceConfig, METADATA_ADDRESS, NetworkConfig, NetworkError,
-    TaskNamespace, VpcConfig, Vpcs,
+    BridgeConfig, CREDENTIALS_ADDRESS, ExistingInterface, InterfaceConfig, METADATA_ADDRESS, NetworkConfig,
+    NetworkError, PortForward, PortProtocol, TaskNamespace, VpcConfig, Vpcs,
 };

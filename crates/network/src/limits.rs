@@ -16,6 +16,9 @@ pub(crate) const DUMP_ATTEMPTS: usize = 5;
 /// Where the pairs of addresses between VPC namespaces and the host come from unless configured: link-local, so never
 /// inside a VPC's own range; away from the metadata, credentials and gateway addresses. Room for 4,096 VPCs.
 pub const UPLINK_RANGE_DEFAULT: Ipv4Cidr = Ipv4Cidr::around(std::net::Ipv4Addr::new(169, 254, 192, 0), 18);
+/// Where containers in `bridge` mode have their addresses, the same in every instance: link-local, so never inside a VPC's own
+/// range, and where the ECS agent has its bridge.
+pub(crate) const BRIDGE_RANGE: Ipv4Cidr = Ipv4Cidr::around(std::net::Ipv4Addr::new(169, 254, 172, 0), 22);
 /// What a link can carry: IPv6's minimum as the floor, AWS's jumbo frames as the ceiling.
 pub(crate) const MTU_MIN: u32 = 1280;
 pub(crate) const MTU_MAX: u32 = 9001;

@@ -5,6 +5,8 @@ use gantry_types::{NetworkInterfaceId, SecurityGroupId, VpcId};
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
+    #[error("{0:?} is not a container's name: letters, digits and hyphens")]
+    Container(String),
     #[error("{id:?} is not an id of the form {expected}-0123456789abcdef0")]
     Id { id: String, expected: &'static str },
     #[error("{0:?} is not an instance name: 1 to 6 lower-case letters and digits")]
@@ -15,6 +17,8 @@ pub enum NameError {
 pub(crate) const UPLINK: &str = "uplink";
 /// The link inside a task's namespace, as Fargate names it.
 pub(crate) const TASK_LINK: &str = "eth0";
+/// What the files of containers' own namespaces begin with.
+pub(crate) const CONTAINER_PREFIX: &str = "ctr-";
 /// The nftables table inside a VPC's namespace.
 pub(crate) const VPC_TABLE: &str = "gantry";
 
@@ -60,6 +64,15 @@ pub(crate) fn check_vpc(id: &VpcId) -> Result<(), NameError> {
 
 pub(crate) fn check_group(id: &SecurityGroupId) -> Result<(), NameError> {
     digits_of(id.as_str(), "sg").map(drop)
+}
+
+/// The file of a container's own namespace.
+pub(crate) fn container_namespace(container: &str) -> Result<String, NameError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if container.is_empty() || container.len() > 128 || !container.bytes().all(plain) {
+        return Err(NameError::Container(container.chars().take(64).collect()));
+    }
+    Ok(format!("{CONTAINER_PREFIX}{container}"))
 }
 
 /// EC2's ids have 17 hexadecimal digits, the oldest ones 8.

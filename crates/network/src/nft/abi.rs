@@ -156,6 +156,12 @@ pub(super) mod expression {
     pub(crate) const LOOKUP_SOURCE: u16 = 2;
     pub(crate) const LOOKUP_DESTINATION: u16 = 3;
 
+    pub(crate) const NAT_TYPE: u16 = 1;
+    pub(crate) const NAT_FAMILY: u16 = 2;
+    pub(crate) const NAT_ADDRESS: u16 = 3;
+    pub(crate) const NAT_PORT: u16 = 5;
+    pub(crate) const NAT_DESTINATION: u32 = 1;
+
     pub(crate) const IMMEDIATE_DESTINATION: u16 = 1;
     pub(crate) const IMMEDIATE_DATA: u16 = 2;
 }

@@ -68,7 +68,7 @@ fn apply(table: &mut Table, change: &Change) {
             let leads = match &rule.verdict {
                 Verdict::Jump(chain) => table.chains.contains_key(chain),
                 Verdict::GotoByMap(_, map) => table.maps.contains_key(map),
-                Verdict::Accept | Verdict::Drop | Verdict::Masquerade => true,
+                Verdict::Accept | Verdict::Drop | Verdict::Masquerade | Verdict::SendTo(..) => true,
             };
             assert!(all_there && leads, "a rule names what exists");
             table

@@ -173,6 +173,8 @@ fn write_hook(body: &mut Body<'_>, hook: Hook) {
         HookPoint::Input => (1, "filter"),
         HookPoint::Forward => (2, "filter"),
         HookPoint::Output => (3, "filter"),
+        HookPoint::DestinationNat => (0, "nat"),
+        HookPoint::OutputNat => (3, "nat"),
         HookPoint::SourceNat => (4, "nat"),
     };
     body.nested(chain::HOOK, |inner| {

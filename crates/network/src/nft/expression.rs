@@ -121,7 +121,25 @@ fn encode_verdict(list: &mut Body<'_>, verdict: &Verdict) {
             });
         }
         Verdict::Masquerade => expression(list, "masq", |_| {}),
+        Verdict::SendTo(address, port) => {
+            load(list, x::REGISTER_1, &address.octets());
+            load(list, x::REGISTER_2, &port.to_be_bytes());
+            expression(list, "nat", |body| {
+                body.be32(x::NAT_TYPE, x::NAT_DESTINATION);
+                body.be32(x::NAT_FAMILY, u32::from(NFPROTO_IPV4));
+                body.be32(x::NAT_ADDRESS, x::REGISTER_1);
+                body.be32(x::NAT_PORT, x::REGISTER_2);
+            });
+        }
     }
+}
+
+/// Puts a value into a register.
+fn load(list: &mut Body<'_>, register: u32, bytes: &[u8]) {
+    expression(list, "immediate", |body| {
+        body.be32(x::IMMEDIATE_DESTINATION, register);
+        value(body, x::IMMEDIATE_DATA, bytes);
+    });
 }
 
 /// A counter, which other programs' listings expect in front of a verdict.

@@ -35,6 +35,10 @@ pub(crate) enum HookPoint {
     Input,
     Forward,
     Output,
+    /// The chain that rewrites destinations of packets that come in.
+    DestinationNat,
+    /// The chain that rewrites destinations of packets that are sent from here.
+    OutputNat,
     /// The chain that rewrites source addresses.
     SourceNat,
 }
@@ -93,6 +97,8 @@ pub(crate) enum Verdict {
     GotoByMap(MapKey, String),
     /// Take the output link's address as source. Source NAT chains only.
     Masquerade,
+    /// Send it to this address and port instead. Destination and output NAT chains only; the rule matches a protocol with ports.
+    SendTo(Ipv4Addr, u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,7 +48,7 @@ fn run(table: &Table, rules: &[Rule], passing: &Passing, depth: usize) -> End {
         match &rule.verdict {
             Verdict::Accept => return End::Accepted,
             Verdict::Drop => return End::Dropped,
-            Verdict::Masquerade => {}
+            Verdict::Masquerade | Verdict::SendTo(..) => {}
             Verdict::Jump(chain) => match run(table, &table.chains[chain].rules, passing, depth + 1) {
                 End::Through => {}
                 end => return end,

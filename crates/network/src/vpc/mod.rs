@@ -14,6 +14,7 @@
 //! The kernel is the record: links carry the id they belong to as alias, the number of an uplink is in its name. So a
 //! process that was killed anywhere is followed by one that finds out and goes on, and every operation may be repeated.
 
+mod container;
 mod host;
 mod interface;
 mod teardown;
@@ -40,6 +41,7 @@ use crate::security::{SecurityError, VpcBase, VpcSecurity, compile};
 use host::Host;
 use turns::Turns;
 
+pub use container::{BridgeConfig, PortForward, PortProtocol};
 pub(crate) use host::takes_our_rule;
 pub use interface::{ExistingInterface, InterfaceConfig, TaskNamespace};
 
@@ -85,6 +87,10 @@ pub enum NetworkError {
     Security { vpc_id: VpcId, source: SecurityError },
     #[error("there is no {0} on this machine")]
     NoSuchVpc(VpcId),
+    #[error("there is no instance {0} on this machine")]
+    NoSuchInstance(NetworkInterfaceId),
+    #[error("no address is free in {range} behind the instance {instance}")]
+    BridgeFull { instance: NetworkInterfaceId, range: Ipv4Cidr },
     #[error("the rules of {0} cannot be set before the VPC is ensured")]
     NotEnsured(VpcId),
     #[error(

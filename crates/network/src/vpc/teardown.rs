@@ -54,6 +54,9 @@ impl Vpcs {
                 namespace::remove(&self.namespace_path(name))?;
             }
         }
+        for container in self.list_containers()? {
+            namespace::remove(&self.container_namespace(&container))?;
+        }
         let prefix = self.config.instance.link_prefix();
         let mut messages = Messages::new();
         for link in route::links(&self.host.route).map_err(on_host)? {

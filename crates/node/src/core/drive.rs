@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gantry_domain::assignment::{TaskSpec, VpcSpec};
 use gantry_domain::task::HealthStatus;
-use gantry_domain::task_definition::{ContainerDefinition, DependencyCondition, NetworkMode};
+use gantry_domain::task_definition::{ContainerDefinition, DependencyCondition};
 use gantry_link::{TaskName, ToNode};
 use gantry_types::{ContainerName, Timestamp, VpcId};
 
@@ -108,15 +108,7 @@ impl State {
         }
         self.tasks.insert(name.clone(), task);
         effects.push(Effect::Persist(name.clone()));
-        self.with(&name, now, effects, |task| match task.spec.network_mode {
-            NetworkMode::Awsvpc => {}
-            mode @ (NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None) => {
-                let reason = format!(
-                    "ResourceInitializationError: the network mode {mode} is not supported yet: use awsvpc"
-                );
-                fail_to_start(task, reason, now);
-            }
-        });
+        self.with(&name, now, effects, |_| {});
     }
 
     fn forget(&mut self, name: &TaskName, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -220,7 +212,7 @@ fn set_up_network(
     now: Timestamp,
     effects: &mut Vec<Effect>,
 ) {
-    if task.network == NetworkPhase::Waiting && task.vpc().is_some_and(|vpc| vpcs.contains_key(vpc)) {
+    if task.network == NetworkPhase::Waiting && task.vpc().is_none_or(|vpc| vpcs.contains_key(vpc)) {
         task.network = NetworkPhase::SettingUp;
         effects.push(Effect::SetUpNetwork(task.name()));
     } else if network_deadline(task).is_some_and(|at| at <= now) {

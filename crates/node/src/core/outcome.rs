@@ -6,7 +6,7 @@ use gantry_types::Timestamp;
 
 use super::event::{Exit, Found, StartedContainer};
 use super::health::HealthMachine;
-use super::state::{ContainerPhase, ContainerState, NetworkPhase, TaskState};
+use super::state::{ContainerPhase, ContainerState, NetworkPhase, TaskState, has_network};
 
 pub(super) fn network_ready(task: &mut TaskState, result: Result<(), String>, now: Timestamp) {
     if task.network != NetworkPhase::SettingUp {
@@ -119,7 +119,7 @@ pub(super) fn fail_to_start(task: &mut TaskState, reason: String, now: Timestamp
 
 /// Brings a persisted task in line with what was found of it.
 pub(super) fn resume(task: &mut TaskState, found: Vec<Found>, now: Timestamp) {
-    if task.network != NetworkPhase::Failed && task.spec.interface.is_some() {
+    if task.network != NetworkPhase::Failed && has_network(&task.spec) {
         task.network = NetworkPhase::Waiting;
     }
     for (index, found) in found.into_iter().enumerate().take(task.containers.len()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gantry_domain::assignment::{StopCause, TaskReport, TaskSpec, VpcSpec};
-use gantry_domain::task_definition::ContainerDefinition;
+use gantry_domain::task_definition::{ContainerDefinition, NetworkMode};
 use gantry_link::TaskName;
 use gantry_types::{Timestamp, VpcId};
 
@@ -105,7 +105,7 @@ impl TaskState {
             health: None,
         };
         Self {
-            network: if spec.interface.is_some() { NetworkPhase::Waiting } else { NetworkPhase::Ready },
+            network: if has_network(&spec) { NetworkPhase::Waiting } else { NetworkPhase::Ready },
             containers: spec.containers.iter().map(container).collect(),
             spec,
             stopping: false,
@@ -131,7 +131,7 @@ impl TaskState {
         containers.chain(super::drive::network_deadline(self)).min()
     }
     pub(super) fn vpc(&self) -> Option<&VpcId> {
-        self.spec.interface.as_ref().map(|interface| &interface.vpc)
+        self.spec.uplink().map(|interface| &interface.vpc)
     }
     /// Nothing of it runs, and nothing is on its way that could make it run.
     pub fn is_stopped(&self) -> bool {
@@ -139,6 +139,11 @@ impl TaskState {
             && self.network != NetworkPhase::SettingUp
             && self.containers.iter().all(|container| container.phase == ContainerPhase::Stopped)
     }
+}
+
+/// Every mode but `awsvpc` has namespaces to be made; in that one it is the task's interface.
+pub(super) fn has_network(spec: &TaskSpec) -> bool {
+    spec.interface.is_some() || spec.network_mode != NetworkMode::Awsvpc
 }
 
 impl State {

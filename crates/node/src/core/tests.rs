@@ -476,15 +476,3 @@ fn what_ended_or_failed_while_the_node_was_away_is_told() {
     assert_eq!(world.restart(vec![Found::FailedToStart("no such file".to_owned())], vec![]), "Stopped");
     assert_eq!(world.reason(), "CannotStartContainerError: no such file");
 }
-
-#[test]
-fn a_network_mode_that_is_not_served_is_refused_by_name() {
-    let mut world = World::new();
-    let spec = TaskSpec { network_mode: NetworkMode::Host, ..spec(vec![container("web")]) };
-    let said = world.step(Event::Control(ToNode::Run(Box::new(spec))));
-    assert_eq!(said, "persist, persist, Stopped");
-    assert_eq!(
-        world.reason(),
-        "ResourceInitializationError: the network mode host is not supported yet: use awsvpc"
-    );
-}

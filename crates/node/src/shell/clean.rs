@@ -34,6 +34,7 @@ pub(super) async fn clean(machine: Arc<Machine>, removals: Removals, logs: LogSh
         async move {
             let task = spec.clone();
             blocking(move || remove_containers(&machine, &task)).await?;
+            removals.disconnect(&spec).await?;
             match &spec.interface {
                 Some(interface) => removals.remove(interface).await,
                 None => Ok(()),
@@ -96,6 +97,7 @@ fn remove_containers(machine: &Machine, spec: &TaskSpec) -> Result<(), String> {
         machine.runtime.delete(&runtime_id(&spec.task, index)?).map_err(|error| words(&error))?;
         machine.images.release(&container_id(&spec.task, index)).map_err(|error| words(&error))?;
     }
+    machine.bridged().retain(|container, _| !container.starts_with(spec.task.as_str()));
     machine.runtime.delete_task(&spec.task).map_err(|error| words(&error))
 }
 

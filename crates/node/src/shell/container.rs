@@ -1,9 +1,10 @@
 //! What a container is to be: its image, its definition and its task put together, as Docker and ECS put them together.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use gantry_domain::assignment::TaskSpec;
-use gantry_domain::task_definition::ContainerDefinition;
+use gantry_domain::task_definition::{ContainerDefinition, NetworkMode};
 use gantry_images::ImageConfig;
 use gantry_runtime::{
     CapabilityChanges, ContainerId, ContainerSpec, Mount, MountAccess, Network, OutputTarget, RootAccess,
@@ -53,7 +54,7 @@ pub(super) fn container_spec(
         environment: environment(definition, image, &endpoints::offered(task, index)),
         working_directory: working_directory(definition, image),
         user: definition.user.clone().unwrap_or_else(|| image.user.clone()),
-        hostname: hostname(task, definition),
+        hostname: hostname(task, definition, index),
         network: Network::Namespace(namespace),
         mounts,
         tmpfs: Vec::new(),
@@ -117,10 +118,19 @@ fn working_directory(definition: &ContainerDefinition, image: &ImageConfig) -> P
     Path::new("/").join(path)
 }
 
-/// In `awsvpc` mode a container is called as its interface is.
-pub(super) fn hostname(task: &TaskSpec, definition: &ContainerDefinition) -> String {
-    let interface = || task.interface.as_ref().map(|interface| interface.private_dns_name.clone());
-    definition.hostname.clone().or_else(interface).unwrap_or_default()
+/// A container is called as the interface that it sees; in a namespace of its own as Docker calls it, after its id.
+pub(super) fn hostname(task: &TaskSpec, definition: &ContainerDefinition, index: usize) -> String {
+    let default = || match task.network_mode {
+        NetworkMode::Awsvpc | NetworkMode::Host => {
+            task.uplink().map(|interface| interface.private_dns_name.clone()).unwrap_or_default()
+        }
+        NetworkMode::Bridge | NetworkMode::None => {
+            // Of a task's containers the ends of their ids differ.
+            let (task, number) = (task.task.as_str(), format!("{index:03}"));
+            format!("{}{number}", task.get(..9).unwrap_or(task))
+        }
+    };
+    definition.hostname.clone().unwrap_or_else(default)
 }
 
 fn capabilities(definition: &ContainerDefinition) -> CapabilityChanges {
@@ -154,12 +164,11 @@ fn volumes(task: &TaskSpec, definition: &ContainerDefinition, layout: &Layout) -
     definition.mount_points.iter().map(mount).collect()
 }
 
-/// `/etc/hosts`: the container itself and whoever the definition names.
-pub(super) fn hosts_file(task: &TaskSpec, definition: &ContainerDefinition) -> String {
+/// `/etc/hosts`: the container itself, by its address and name, and whoever the definition names.
+pub(super) fn hosts_file(definition: &ContainerDefinition, own: Option<(Ipv4Addr, &str)>) -> String {
     let mut text = "127.0.0.1 localhost\n".to_owned();
-    let hostname = hostname(task, definition);
-    if let Some(interface) = task.interface.as_ref().filter(|_| !hostname.is_empty()) {
-        text.push_str(&format!("{} {hostname}\n", interface.address));
+    if let Some((address, name)) = own.filter(|(_, name)| !name.is_empty()) {
+        text.push_str(&format!("{address} {name}\n"));
     }
     for (name, address) in &definition.extra_hosts {
         text.push_str(&format!("{address} {name}\n"));
@@ -167,17 +176,24 @@ pub(super) fn hosts_file(task: &TaskSpec, definition: &ContainerDefinition) -> S
     text
 }
 
-/// `/etc/resolv.conf`: the VPC's DNS and its domain, unless the definition names others.
-pub(super) fn resolv_conf(definition: &ContainerDefinition, dns_address: &str, domain: &str) -> String {
-    let or = |given: &[String], default: &str| match given {
-        [] => vec![default.to_owned()],
+/// `/etc/resolv.conf`: the VPC's DNS and its domain, unless the definition names others. Without network there is neither.
+pub(super) fn resolv_conf(
+    definition: &ContainerDefinition,
+    dns_address: Option<&str>,
+    domain: &str,
+) -> String {
+    let or = |given: &[String], default: Option<&str>| match given {
+        [] => default.map(str::to_owned).into_iter().collect(),
         given => given.to_vec(),
     };
     let mut text = String::new();
     for server in or(&definition.dns_servers, dns_address) {
         text.push_str(&format!("nameserver {server}\n"));
     }
-    text.push_str(&format!("search {}\n", or(&definition.dns_search_domains, domain).join(" ")));
+    let domains = or(&definition.dns_search_domains, dns_address.map(|_| domain));
+    if !domains.is_empty() {
+        text.push_str(&format!("search {}\n", domains.join(" ")));
+    }
     text
 }
 

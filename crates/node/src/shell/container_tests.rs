@@ -42,6 +42,10 @@ fn definition() -> ContainerDefinition {
     }
 }
 
+fn own() -> Option<(Ipv4Addr, &'static str)> {
+    Some(([10, 0, 0, 4].into(), "ip-10-0-0-4.ec2.internal"))
+}
+
 fn task() -> TaskSpec {
     TaskSpec {
         region: "us-east-1".into(),
@@ -238,17 +242,17 @@ fn volumes_are_directories_of_the_task_or_of_the_host() {
 #[test]
 fn network_files_name_the_task_and_its_dns() {
     let mut definition = definition();
-    assert_eq!(hosts_file(&task(), &definition), "127.0.0.1 localhost\n10.0.0.4 ip-10-0-0-4.ec2.internal\n");
+    assert_eq!(hosts_file(&definition, own()), "127.0.0.1 localhost\n10.0.0.4 ip-10-0-0-4.ec2.internal\n");
     assert_eq!(
-        resolv_conf(&definition, "10.0.0.2", "ec2.internal"),
+        resolv_conf(&definition, Some("10.0.0.2"), "ec2.internal"),
         "nameserver 10.0.0.2\nsearch ec2.internal\n"
     );
     definition.extra_hosts = vec![("db".to_owned(), "10.9.9.9".to_owned())];
     definition.dns_servers = vec!["1.1.1.1".to_owned(), "8.8.8.8".to_owned()];
     definition.dns_search_domains = vec!["a.example".to_owned(), "b.example".to_owned()];
-    assert!(hosts_file(&task(), &definition).ends_with("\n10.9.9.9 db\n"));
+    assert!(hosts_file(&definition, own()).ends_with("\n10.9.9.9 db\n"));
     assert_eq!(
-        resolv_conf(&definition, "10.0.0.2", "ec2.internal"),
+        resolv_conf(&definition, Some("10.0.0.2"), "ec2.internal"),
         "nameserver 1.1.1.1\nnameserver 8.8.8.8\nsearch a.example b.example\n"
     );
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_domain::assignment::TaskSpec;
+use gantry_domain::task_definition::NetworkMode;
 use gantry_link::TaskName;
 use gantry_network::Vpcs;
 use gantry_runtime::{ExitWatch, StopSignal};
@@ -262,15 +263,25 @@ async fn prepare_image(
     }
 }
 
-/// The task's control group and its interface, side by side.
+/// The task's control group and its network, side by side.
 async fn set_up_network(
     machine: Arc<Machine>,
     networks: Arc<Networks>,
     spec: Arc<TaskSpec>,
 ) -> Result<(), String> {
-    let interface = spec.interface.clone().ok_or("the task has no network interface")?;
-    let prepared = blocking(move || machine.prepare_task(&spec));
-    let (prepared, attached) = tokio::join!(prepared, networks.attach(&interface));
+    let (worker, task) = (machine.clone(), spec.clone());
+    let prepared = blocking(move || worker.prepare_task(&task));
+    let attached = async {
+        match (spec.uplink(), spec.network_mode) {
+            (Some(interface), _) => networks.attach(interface).await?,
+            (None, NetworkMode::None) => {}
+            (None, _) => return Err("the task has no network interface".to_owned()),
+        }
+        let connected = networks.connect(spec.clone()).await?;
+        machine.bridged().extend(connected);
+        Ok(())
+    };
+    let (prepared, attached) = tokio::join!(prepared, attached);
     prepared.and(attached)
 }
 

@@ -24,6 +24,7 @@ mod limits;
 mod link;
 mod local;
 mod machine;
+mod modes;
 mod pull;
 mod record;
 mod removal;
@@ -32,7 +33,7 @@ mod translate;
 mod vpc;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use gantry_images::{PullSettings, Puller, Store};
@@ -99,6 +100,7 @@ async fn serve(
         images,
         namespaces: config.run_dir.join("netns"),
         told: Mutex::new(BTreeSet::new()),
+        bridged: Mutex::new(BTreeMap::new()),
         layout: layout.clone(),
     });
     let vpcs = Arc::new(Vpcs::new(config.network()?)?);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gantry_domain::assignment::InterfaceSpec;
+use gantry_domain::assignment::{InterfaceSpec, TaskSpec};
 use gantry_network::{NetworkError, Vpcs};
 use gantry_types::{NetworkInterfaceId, VpcId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::blocking;
 use super::limits::{REMOVAL_BATCH_MAX, REMOVAL_QUIET, REMOVAL_WAIT_MAX, REMOVALS_WAITING_MAX};
+use super::modes;
 
 /// Asks for removals, and knows how many starts they have to wait for.
 #[derive(Clone)]
@@ -44,6 +45,17 @@ impl Removals {
     pub(super) fn starting(&self) -> Starting {
         self.starts.send_modify(|starts| *starts += 1);
         Starting(self.starts.clone())
+    }
+
+    /// Takes away the namespaces of a task's containers, where they have their own, with the ports that lead to them. The error is a
+    /// sentence.
+    pub(super) async fn disconnect(&self, spec: &Arc<TaskSpec>) -> Result<(), String> {
+        let (vpcs, spec) = (self.vpcs.clone(), spec.clone());
+        match blocking(move || modes::disconnect(&vpcs, &spec)).await {
+            // What has no valid id was never made.
+            Ok(()) | Err(NetworkError::Name(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Makes the address free at once, and returns when the interface is gone. The error is a sentence.

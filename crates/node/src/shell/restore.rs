@@ -16,6 +16,7 @@ use super::image::stop_signal;
 use super::layout::container_id;
 use super::limits::{START_SETTLE_MAX, START_SETTLE_POLL};
 use super::record::{self, Kept};
+use super::vpc::instances;
 use super::work::{Machine, runtime_id};
 use crate::core::{ContainerPhase, ContainerState, Exit, Found, Restored, StartedContainer, TaskState};
 
@@ -164,9 +165,21 @@ fn remove_strangers(
             machine.runtime.delete_task(&task)?;
         }
     }
-    let interfaces: BTreeSet<&NetworkInterfaceId> =
-        tasks().filter_map(|task| task.spec.interface.as_ref().map(|each| &each.interface)).collect();
-    for found in vpcs.list_interfaces()? {
+    let mut interfaces: BTreeSet<NetworkInterfaceId> = tasks()
+        .flat_map(|task| task.spec.interface.iter().chain(task.spec.uplink()))
+        .map(|each| each.interface.clone())
+        .collect();
+    interfaces.extend(restoration.vpcs.iter().flat_map(instances));
+    let existing = vpcs.list_interfaces()?;
+    for container in vpcs.list_containers()?.iter().filter(|container| !owned.contains(*container)) {
+        tracing::warn!(%container, "its network belongs to no task, so it is removed");
+        // Whichever its instance is.
+        for found in &existing {
+            vpcs.remove_container(container, Some(&found.interface_id))?;
+        }
+        vpcs.remove_container(container, None)?;
+    }
+    for found in existing {
         if !interfaces.contains(&found.interface_id) {
             tracing::warn!(interface = %found.interface_id, "it belongs to no task, so it is removed");
             // Without a VPC only the namespace is left; any id leads there.

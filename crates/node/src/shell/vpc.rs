@@ -4,14 +4,14 @@
 //! exists, beside the work on its rules; its task waits for both.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gantry_domain::assignment::{InterfaceSpec, VpcSpec};
+use gantry_domain::assignment::{InterfaceSpec, TaskSpec, VpcSpec};
 use gantry_network::dns::{self, Upstreams, Zone};
 use gantry_network::{NamespaceSockets, VpcConfig, Vpcs};
-use gantry_types::VpcId;
+use gantry_types::{NetworkInterfaceId, VpcId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -21,6 +21,7 @@ use super::config::SocketStore;
 use super::endpoints::{self, EndpointSockets, Endpoints};
 use super::layout::Layout;
 use super::limits::{NETWORK_WAIT_MAX, VPC_RETRY_PAUSE_MAX, VPC_RETRY_PAUSE_MIN};
+use super::modes;
 use super::record;
 use super::translate::{interface_config, security, vpc_config, zone};
 
@@ -113,6 +114,12 @@ impl Networks {
         })
     }
 
+    /// Makes the namespaces of a task's containers, where they have their own, and says their addresses.
+    pub(super) async fn connect(&self, spec: Arc<TaskSpec>) -> Result<Vec<(String, Ipv4Addr)>, String> {
+        let vpcs = self.tools.vpcs.clone();
+        blocking(move || modes::connect(&vpcs, &spec)).await
+    }
+
     fn start(&self, id: VpcId) -> Worker {
         let (wanted, wanted_receiver) = watch::channel(Wanted::default());
         let (applied_sender, applied) = watch::channel(Applied::default());
@@ -140,6 +147,8 @@ struct Made {
     config: Option<VpcConfig>,
     dns: Option<Dns>,
     endpoints: Option<JoinHandle<()>>,
+    /// Instances' interfaces, which go when the VPC has them no more.
+    instances: BTreeSet<NetworkInterfaceId>,
 }
 
 struct Dns {
@@ -206,9 +215,24 @@ impl Tools {
         applied.send_if_modified(|applied| !std::mem::replace(&mut applied.exists, true));
         self.serve_names(spec, made).await?;
         self.serve_endpoints(&spec.vpc, made).await?;
-        let (vpcs, spec) = (self.vpcs.clone(), spec.clone());
-        let secure = move || vpcs.set_security(&spec.vpc, security(&spec));
-        blocking(secure).await.map_err(|error| error.to_string())
+        let (vpcs, wanted) = (self.vpcs.clone(), spec.clone());
+        let secure = move || vpcs.set_security(&wanted.vpc, security(&wanted));
+        blocking(secure).await.map_err(|error| error.to_string())?;
+        self.remove_instances(spec, made).await
+    }
+
+    /// Takes away the interfaces of instances that are no more. Their tasks have ended before.
+    async fn remove_instances(&self, spec: &Arc<VpcSpec>, made: &mut Made) -> Result<(), String> {
+        let present = instances(spec);
+        let gone: Vec<NetworkInterfaceId> = made.instances.difference(&present).cloned().collect();
+        made.instances.extend(present);
+        for interface in gone {
+            let (vpcs, vpc, id) = (self.vpcs.clone(), spec.vpc.clone(), interface.clone());
+            let remove = move || vpcs.remove_interface(&vpc, &id);
+            blocking(remove).await.map_err(|error| error.to_string())?;
+            made.instances.remove(&interface);
+        }
+        Ok(())
     }
 
     async fn serve_names(&self, spec: &Arc<VpcSpec>, made: &mut Made) -> Result<(), String> {
@@ -303,6 +327,12 @@ impl Tools {
             tracing::error!(vpc = %id, "a node that starts without control will not know it: {error}");
         }
     }
+}
+
+/// The interfaces of instances in a VPC.
+pub(super) fn instances(spec: &VpcSpec) -> BTreeSet<NetworkInterfaceId> {
+    let of_instances = spec.members.iter().filter(|member| member.is_instance);
+    of_instances.filter_map(|member| member.interface.clone()).collect()
 }
 
 fn socket_name(vpc: &VpcId) -> String {

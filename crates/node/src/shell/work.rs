@@ -1,13 +1,14 @@
 //! The works of one task: what each effect does on this machine. All of these block.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gantry_domain::assignment::TaskSpec;
-use gantry_domain::task_definition::{ContainerDefinition, Volume};
+use gantry_domain::task_definition::{ContainerDefinition, NetworkMode, Volume};
 use gantry_images::Store;
 use gantry_runtime::{
     ContainerId, ExecError, ExecRequest, ExitWatch, Runtime, SignalError, StopSignal, health_check_command,
@@ -18,6 +19,7 @@ use super::container::{Place, container_spec, hostname, hosts_file, resolv_conf}
 use super::image::{Found, ImageSource, Prepared, stop_signal};
 use super::layout::{Layout, container_id};
 use super::limits::{HEALTH_OUTPUT_BYTES_MAX, KILL_ATTEMPTS, KILL_PAUSE};
+use super::modes;
 use super::record::make_directory;
 use super::translate::internal_domain;
 use crate::core::{HealthOutcome, StartedContainer};
@@ -33,6 +35,8 @@ pub(super) struct Machine {
     pub(super) namespaces: PathBuf,
     /// What this machine cannot enforce is said once.
     pub(super) told: Mutex<BTreeSet<String>>,
+    /// The addresses of containers in `bridge` mode, by their ids.
+    pub(super) bridged: Mutex<BTreeMap<String, Ipv4Addr>>,
 }
 
 /// A container that runs.
@@ -68,12 +72,11 @@ impl Machine {
     /// Runs a container's program. The error is a sentence for the user.
     pub(super) fn start(&self, spec: &TaskSpec, index: usize, prepared: Prepared) -> Result<Running, String> {
         let definition = &spec.containers[index];
-        let interface = spec.interface.as_ref().ok_or("the task has no network interface")?;
         let place = Place {
             id: runtime_id(&spec.task, index)?,
             index,
             layout: &self.layout,
-            namespace: self.namespaces.join(interface.interface.as_str()),
+            namespace: self.namespaces.join(modes::namespace(spec, index)?),
         };
         let stop_signal = stop_signal(&prepared.config);
         let container = container_spec(spec, definition, &prepared.config, prepared.layers, place)?;
@@ -97,17 +100,31 @@ impl Machine {
     fn write_files(&self, spec: &TaskSpec, index: usize, definition: &ContainerDefinition) -> io::Result<()> {
         let directory = self.layout.files(&spec.task, index);
         make_directory(&directory)?;
-        let dns =
-            spec.interface.as_ref().map(|interface| interface.dns_address.to_string()).unwrap_or_default();
+        let dns = spec.uplink().map(|interface| interface.dns_address.to_string());
+        let name = hostname(spec, definition, index);
+        let own = self.address(spec, index).map(|address| (address, name.as_str()));
         let contents = [
-            ("hosts", hosts_file(spec, definition)),
-            ("hostname", format!("{}\n", hostname(spec, definition))),
-            ("resolv.conf", resolv_conf(definition, &dns, &internal_domain(&spec.region))),
+            ("hosts", hosts_file(definition, own)),
+            ("hostname", format!("{name}\n")),
+            ("resolv.conf", resolv_conf(definition, dns.as_deref(), &internal_domain(&spec.region))),
         ];
         for (name, text) in contents {
             write_readable(&directory.join(name), &text)?;
         }
         Ok(())
+    }
+
+    /// Where a container is reached.
+    fn address(&self, spec: &TaskSpec, index: usize) -> Option<Ipv4Addr> {
+        match spec.network_mode {
+            NetworkMode::Awsvpc | NetworkMode::Host => spec.uplink().map(|interface| interface.address),
+            NetworkMode::Bridge => self.bridged().get(&container_id(&spec.task, index)).copied(),
+            NetworkMode::None => None,
+        }
+    }
+
+    pub(super) fn bridged(&self) -> MutexGuard<'_, BTreeMap<String, Ipv4Addr>> {
+        self.bridged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make_volume(&self, task: &TaskId, index: usize, volume: &Volume) -> io::Result<()> {

@@ -70,8 +70,7 @@ fn what_cannot_start_says_why() {
         let task =
             TaskSpec { network_mode: NetworkMode::Bridge, ..task(7, vec![container("web", &["sleep"])]) };
         let reason = world.run_to(&task, TaskPhase::Stopped).stop.expect("a cause").reason;
-        let expected =
-            "ResourceInitializationError: the network mode bridge is not supported yet: use awsvpc";
+        let expected = "ResourceInitializationError: the task has no network interface";
         assert_eq!(reason, expected);
         world.forget(&task);
     });
