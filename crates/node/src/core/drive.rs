@@ -10,12 +10,10 @@ use gantry_link::{TaskName, ToNode};
 use gantry_types::{ContainerName, Timestamp, VpcId};
 
 use super::event::{Effect, Event};
-use super::outcome::{exited, fail_to_start, image_ready, network_ready, started};
+use super::outcome::{exited, fail_to_start, give_up, image_ready, network_ready, started};
 use super::report::{container_health, report};
 use super::state::{ContainerPhase, ContainerState, NetworkPhase, State, TaskState};
 
-/// How long a container waits for what it depends on, unless `startTimeout` says otherwise.
-const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(180);
 /// How long a task waits for its VPC. `control` sends it first, so this only ends waits that would never end.
 const VPC_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -231,6 +229,10 @@ pub(super) fn network_deadline(task: &TaskState) -> Option<Timestamp> {
 
 fn start_what_can(task: &mut TaskState, now: Timestamp, effects: &mut Vec<Effect>) {
     let name = task.name();
+    give_up_what_cannot(task, now);
+    if task.stopping {
+        return;
+    }
     for index in 0..task.containers.len() {
         let container = task.spec.containers[index].name.clone();
         match task.containers[index].phase {
@@ -240,24 +242,9 @@ fn start_what_can(task: &mut TaskState, now: Timestamp, effects: &mut Vec<Effect
                 effects.push(Effect::PrepareImage { task: name.clone(), container });
             }
             ContainerPhase::Pulled if task.network == NetworkPhase::Ready => {
-                match dependencies(task, index) {
-                    Dependencies::Met => {
-                        task.containers[index].phase = ContainerPhase::Starting;
-                        effects.push(Effect::Start { task: name.clone(), container });
-                    }
-                    Dependencies::Waiting => {
-                        if start_deadline(task, &task.containers[index]).is_some_and(|at| at <= now) {
-                            let reason = format!(
-                                "container {container} did not start: its dependencies took too long"
-                            );
-                            fail_to_start(task, reason, now);
-                            return;
-                        }
-                    }
-                    Dependencies::Impossible(reason) => {
-                        fail_to_start(task, reason, now);
-                        return;
-                    }
+                if matches!(dependencies(task, index, now), Dependencies::Met) {
+                    task.containers[index].phase = ContainerPhase::Starting;
+                    effects.push(Effect::Start { task: name.clone(), container });
                 }
             }
             ContainerPhase::Running => {
@@ -283,13 +270,35 @@ fn start_what_can(task: &mut TaskState, now: Timestamp, effects: &mut Vec<Effect
     }
 }
 
+/// Ends the wait of containers that wait for what cannot come about; who waits for those cannot start either.
+fn give_up_what_cannot(task: &mut TaskState, now: Timestamp) {
+    for _ in 0..task.containers.len() {
+        let waits = |index: &usize| {
+            matches!(
+                task.containers[*index].phase,
+                ContainerPhase::Created | ContainerPhase::Pulling | ContainerPhase::Pulled
+            )
+        };
+        let impossible =
+            (0..task.containers.len()).filter(waits).find_map(|index| match dependencies(task, index, now) {
+                Dependencies::Impossible(reason) => Some((index, reason)),
+                Dependencies::Met | Dependencies::Waiting => None,
+            });
+        match impossible {
+            Some((index, reason)) => give_up(task, index, reason, now),
+            None => return,
+        }
+    }
+}
+
 enum Dependencies {
     Met,
     Waiting,
     Impossible(String),
 }
 
-fn dependencies(task: &TaskState, index: usize) -> Dependencies {
+fn dependencies(task: &TaskState, index: usize, now: Timestamp) -> Dependencies {
+    let mut all = Dependencies::Met;
     for dependency in &task.spec.containers[index].depends_on {
         let Some(other) = task.spec.containers.iter().position(|each| each.name == dependency.container)
         else {
@@ -297,35 +306,55 @@ fn dependencies(task: &TaskState, index: usize) -> Dependencies {
         };
         let state = &task.containers[other];
         let running = state.phase == ContainerPhase::Running;
-        let code = state.exit.as_ref().map(|exit| exit.code);
+        let ended = state.phase == ContainerPhase::Stopped;
+        let code = state.exit.as_ref().and_then(|exit| exit.code);
         let met = match dependency.condition {
-            DependencyCondition::Start => running || code.is_some(),
-            DependencyCondition::Complete => code.is_some(),
-            DependencyCondition::Success => code == Some(Some(0)),
+            DependencyCondition::Start => running || (ended && state.started_at.is_some()),
+            DependencyCondition::Complete => ended && state.exit.is_some(),
+            DependencyCondition::Success => ended && code == Some(0),
             DependencyCondition::Healthy => running && container_health(state) == HealthStatus::Healthy,
         };
         if met {
             continue;
         }
-        if code.is_some() || container_health(state) == HealthStatus::Unhealthy {
+        if ended || container_health(state) == HealthStatus::Unhealthy {
             return Dependencies::Impossible(format!(
                 "dependency on container {} with condition {} can not be met",
                 dependency.container, dependency.condition
             ));
         }
-        return Dependencies::Waiting;
+        if gives_up_at(task, other, dependency.condition).is_some_and(|at| at <= now) {
+            return Dependencies::Impossible(format!(
+                "dependency on container {} with condition {} was not met within its startTimeout",
+                dependency.container, dependency.condition
+            ));
+        }
+        all = Dependencies::Waiting;
     }
-    Dependencies::Met
+    all
 }
 
-/// When a container that waits for others gives up; `None` for one that depends on nothing.
+/// When those that wait for a container give up: its own `startTimeout` after its start, as the ECS agent counts. Without one they
+/// wait for as long as it runs.
+fn gives_up_at(task: &TaskState, on: usize, condition: DependencyCondition) -> Option<Timestamp> {
+    let timeout = task.spec.containers[on].start_timeout?;
+    match condition {
+        DependencyCondition::Start => None,
+        DependencyCondition::Complete | DependencyCondition::Success | DependencyCondition::Healthy => {
+            Some(task.containers[on].started_at? + timeout)
+        }
+    }
+}
+
+/// When a container that waits for others gives up.
 pub(super) fn start_deadline(task: &TaskState, container: &ContainerState) -> Option<Timestamp> {
     let index = task.containers.iter().position(|each| std::ptr::eq(each, container))?;
-    let definition = &task.spec.containers[index];
-    if definition.depends_on.is_empty() {
-        return None;
-    }
-    Some(task.accepted_at + definition.start_timeout.unwrap_or(START_TIMEOUT_DEFAULT))
+    let each = task.spec.containers[index].depends_on.iter();
+    each.filter_map(|dependency| {
+        let on = task.spec.containers.iter().position(|other| other.name == dependency.container)?;
+        gives_up_at(task, on, dependency.condition)
+    })
+    .min()
 }
 
 /// Stops containers in the reverse order of their dependencies; kills what outlives its timeout.

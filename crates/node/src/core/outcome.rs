@@ -67,6 +67,7 @@ pub(super) fn started(
         Ok(start) => {
             container.phase = ContainerPhase::Running;
             container.runtime_id = Some(start.runtime_id);
+            container.started_at = Some(start.at);
             container.health = check.map(|check| HealthMachine::new(&check, start.at));
         }
         Err(error) => start_failed(task, index, &error, now),
@@ -109,6 +110,16 @@ pub(super) fn exited(task: &mut TaskState, index: usize, exit: Exit) {
     }
 }
 
+/// A container will not run, because what it waits for cannot come about. An essential one takes the task with it.
+pub(super) fn give_up(task: &mut TaskState, index: usize, reason: String, now: Timestamp) {
+    let container = &mut task.containers[index];
+    container.phase = ContainerPhase::Stopped;
+    container.reason = Some(reason.clone());
+    if task.spec.containers[index].essential {
+        fail_to_start(task, reason, now);
+    }
+}
+
 pub(super) fn fail_to_start(task: &mut TaskState, reason: String, now: Timestamp) {
     if !task.stopping {
         task.stopping = true;
@@ -140,6 +151,7 @@ pub(super) fn resume(task: &mut TaskState, found: Vec<Found>, now: Timestamp) {
                     | ContainerPhase::Stopped => ContainerPhase::Running,
                 };
                 container.runtime_id = Some(start.runtime_id);
+                container.started_at = container.started_at.or(Some(start.at));
                 match (&mut container.health, check) {
                     (Some(machine), _) => machine.resume(now),
                     (none, Some(check)) => *none = Some(HealthMachine::new(&check, start.at)),

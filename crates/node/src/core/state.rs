@@ -64,6 +64,9 @@ pub struct ContainerState {
     pub exit: Option<Exit>,
     pub reason: Option<String>,
     pub health: Option<HealthMachine>,
+    /// When its program began to run; who depends on it waits from then on.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
 }
 
 /// A container's life.
@@ -103,6 +106,7 @@ impl TaskState {
             exit: None,
             reason: None,
             health: None,
+            started_at: None,
         };
         Self {
             network: if has_network(&spec) { NetworkPhase::Waiting } else { NetworkPhase::Ready },
@@ -196,7 +200,9 @@ fn wake_at(task: &TaskState, container: &ContainerState) -> Option<Timestamp> {
         ContainerPhase::Running if !task.stopping => {
             container.health.as_ref().and_then(HealthMachine::next_at)
         }
-        ContainerPhase::Pulled if !task.stopping => super::drive::start_deadline(task, container),
+        ContainerPhase::Created | ContainerPhase::Pulling | ContainerPhase::Pulled if !task.stopping => {
+            super::drive::start_deadline(task, container)
+        }
         _ => None,
     }
 }

@@ -247,6 +247,94 @@ fn a_dependency_that_failed_fails_the_task() {
     );
 }
 
+/// A story of two containers: `first`, which is not essential, and `second`, which depends on it. Words: `run` starts the first,
+/// `+`/`-` are its health checks' outcomes, a number its exit code, `Ns` passes N seconds. Says what was done last.
+fn depends(
+    condition: DependencyCondition,
+    start_timeout_s: Option<u64>,
+    essential: bool,
+    story: &str,
+) -> String {
+    let mut world = World::new();
+    let mut first = container("first");
+    first.essential = false;
+    first.start_timeout = start_timeout_s.map(Duration::from_secs);
+    if condition == DependencyCondition::Healthy {
+        first.health_check = Some(ContainerHealthCheck {
+            command: vec!["CMD".to_owned(), "/check".to_owned()],
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            retries: 2,
+            start_period: Duration::ZERO,
+        });
+    }
+    let mut second = after(container("second"), "first", condition);
+    second.essential = essential;
+    world.run(vec![first, second, container("web")]);
+    ["first", "second", "web"].iter().for_each(|container| drop(world.image(container)));
+    world.started("web");
+    let mut last = String::new();
+    for word in story.split(' ') {
+        last = match word {
+            "run" => world.started("first"),
+            "+" | "-" => {
+                world.pass(10);
+                let outcome = if word == "+" { HealthOutcome::Passed } else { HealthOutcome::Failed };
+                world.step(Event::HealthChecked { task: name(), container: "first".into(), outcome })
+            }
+            word => match word.strip_suffix('s') {
+                Some(seconds) => world.pass(seconds.parse().expect("seconds")),
+                None => world.exited("first", word.parse().expect("a code")),
+            },
+        };
+    }
+    last
+}
+
+#[test]
+fn a_dependency_is_met_or_given_up_as_its_condition_says() {
+    use DependencyCondition::{Complete, Healthy, Start, Success};
+    const GIVEN_UP: &str = "persist, signal first, signal web, Stopping";
+    for (condition, start_timeout_s, story, expected) in [
+        (Start, None, "run", "start second, Preparing"),
+        (Complete, None, "run", "Preparing"),
+        (Complete, None, "run 1", "persist, start second, Preparing"),
+        (Success, None, "run 0", "persist, start second, Preparing"),
+        (Success, None, "run 1", "persist, signal web, Stopping"),
+        (Healthy, None, "run +", "start second, Preparing"),
+        (Healthy, None, "run -", ""),
+        (Healthy, None, "run - -", GIVEN_UP),
+        (Healthy, None, "run 0", "persist, signal web, Stopping"),
+        // The wait is as long as the container on which it depends says, from its start on.
+        (Complete, None, "run 100000s", ""),
+        (Complete, Some(30), "100s", ""),
+        (Complete, Some(30), "run 29s", ""),
+        (Complete, Some(30), "run 30s", GIVEN_UP),
+        (Success, Some(30), "run 30s", GIVEN_UP),
+        (Start, Some(30), "100s", ""),
+    ] {
+        let found = depends(condition, start_timeout_s, true, story);
+        assert_eq!(found, expected, "{condition} within {start_timeout_s:?} s: {story}");
+    }
+}
+
+#[test]
+fn a_container_that_is_not_essential_gives_up_alone() {
+    assert_eq!(depends(DependencyCondition::Success, None, false, "run 1"), "persist, Running");
+    // Who depends on it gives up too.
+    let mut world = World::new();
+    let (mut first, mut second) = (container("first"), container("second"));
+    (first.essential, second.essential) = (false, false);
+    let second = after(second, "first", DependencyCondition::Success);
+    let third = after(container("third"), "second", DependencyCondition::Start);
+    world.run(vec![third, second, first]);
+    ["first", "second", "third"].iter().for_each(|container| drop(world.image(container)));
+    world.started("first");
+    assert_eq!(world.exited("first", 3), "persist, Stopped");
+    let reason = "dependency on container second with condition START can not be met";
+    assert_eq!(world.reason(), reason);
+}
+
 #[test]
 fn a_stop_while_a_start_is_on_its_way_leaves_nothing_running() {
     let mut world = World::new();

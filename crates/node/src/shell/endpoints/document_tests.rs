@@ -105,6 +105,7 @@ fn shown(launch_type: LaunchType, network_mode: NetworkMode) -> Shown {
         },
     };
     let state = ContainerState {
+        started_at: None,
         phase: ContainerPhase::Running,
         image_digest: Some("sha256:abc".to_owned()),
         runtime_id: Some("r".to_owned()),

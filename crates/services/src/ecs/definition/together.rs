@@ -42,7 +42,7 @@ pub(super) fn check(
             }
         }
         for dependency in &container.depends_on {
-            check_dependency(containers, container, dependency)?;
+            check_dependency(containers, dependency)?;
         }
     }
     check_acyclic(containers)?;
@@ -63,22 +63,19 @@ pub(super) fn check(
 
 fn check_dependency(
     containers: &[ContainerDefinition],
-    container: &ContainerDefinition,
     dependency: &ContainerDependency,
 ) -> Result<(), ApiError> {
     let Some(other) = containers.iter().find(|each| each.name == dependency.container) else {
+        // The plus sign is AWS's.
         return Err(client(format!(
-            "Container '{}' depends on container '{}', which does not exist.",
-            container.name, dependency.container
+            "Cannot depend on container + '{}' because it does not exist",
+            dependency.container
         )));
     };
     match dependency.condition {
-        DependencyCondition::Complete | DependencyCondition::Success if other.essential => {
-            Err(client(format!(
-                "A dependency with the condition {} cannot target the essential container '{}'.",
-                dependency.condition, other.name
-            )))
-        }
+        DependencyCondition::Complete | DependencyCondition::Success if other.essential => Err(client(
+            "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container",
+        )),
         DependencyCondition::Healthy if other.health_check.is_none() => Err(client(format!(
             "A dependency with the condition HEALTHY needs a health check in container '{}'.",
             other.name
@@ -101,7 +98,7 @@ fn check_acyclic(containers: &[ContainerDefinition]) -> Result<(), ApiError> {
             return Ok(());
         }
         if ready.is_empty() {
-            return Err(client("There is a cycle in the containers' dependencies."));
+            return Err(client("Container dependencies should not have a cycle"));
         }
         done.extend(ready);
     }

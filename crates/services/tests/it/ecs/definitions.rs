@@ -336,7 +336,7 @@ async fn what_cannot_be_run_is_refused_at_registration() {
                 json!({"name": "b"}),
             ),
             CLIENT,
-            "depends on container 'c', which does not exist.",
+            "Cannot depend on container + 'c' because it does not exist",
         ),
         (
             two(
@@ -344,7 +344,7 @@ async fn what_cannot_be_run_is_refused_at_registration() {
                 json!({"name": "b", "dependsOn": [{"containerName": "a", "condition": "START"}]}),
             ),
             CLIENT,
-            "There is a cycle in the containers' dependencies.",
+            "Container dependencies should not have a cycle",
         ),
         (
             two(
@@ -352,7 +352,7 @@ async fn what_cannot_be_run_is_refused_at_registration() {
                 json!({"name": "b"}),
             ),
             CLIENT,
-            "cannot target the essential container 'b'.",
+            "with SUCCESS or COMPLETE condition cannot be an essential container",
         ),
         (
             two(
