@@ -54,7 +54,13 @@ impl Core {
                 self.place_is_free();
                 if let Some(instance) = view.get::<ContainerInstance>(key) {
                     self.mark_tasks_of(view, &instance.node);
-                    self.queue.mark(Unit::Cluster(Key::cluster(&instance.region, &instance.cluster)));
+                }
+                // `REGION/CLUSTER/ID`: a DAEMON service is as large as its cluster.
+                if let Some((cluster, _)) = key.path.rsplit_once('/') {
+                    self.queue.mark(Unit::Cluster(Key { kind: Kind::Cluster, path: cluster.to_owned() }));
+                    for service in view.scan::<Service>(&format!("{cluster}/")) {
+                        self.queue.mark(Unit::Service(service.key()));
+                    }
                 }
             }
             Kind::Target => self.target_changed(view, key),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_domain::service::{DeploymentController, Service, ServiceStatus};
+use gantry_domain::service::{DeploymentController, SchedulingStrategy, Service, ServiceStatus};
 use gantry_domain::task::{StopCode, Task};
 use gantry_domain::{Batch, Change, Stored};
 use gantry_types::{AvailabilityZone, Ids, Timestamp};
@@ -34,6 +34,7 @@ pub fn reconcile(view: &ServiceView<'_>, place: &mut Place<'_>, now: Timestamp, 
         return Plan::default();
     }
     let mut work = Work::new(view, now);
+    follow_instances(&mut work);
     account::mend_times(&mut work);
     account::ends(&mut work);
     account::first_healthy(&mut work);
@@ -48,6 +49,22 @@ pub fn reconcile(view: &ServiceView<'_>, place: &mut Place<'_>, now: Timestamp, 
     verdict::completion(&mut work);
     verdict::deletion(&mut work);
     work.finish(ids)
+}
+
+/// A DAEMON service has a task on each instance, whatever anybody says.
+fn follow_instances(work: &mut Work<'_, '_>) {
+    let count = work.view.active_instances;
+    let follows = work.service.scheduling == SchedulingStrategy::Daemon
+        && work.service.status == ServiceStatus::Active
+        && work.service.desired_count != count;
+    if !follows {
+        return;
+    }
+    work.service.desired_count = count;
+    if let Some(primary) = work.service.deployments.first_mut() {
+        primary.desired_count = count;
+        primary.updated_at = work.now;
+    }
 }
 
 /// A reconciliation under way.

@@ -1,7 +1,7 @@
 //! Making a service's task.
 
 use gantry_domain::Change;
-use gantry_domain::service::{Deployment, Service};
+use gantry_domain::service::{Deployment, PlacementConstraint, SchedulingStrategy, Service};
 use gantry_domain::service_group;
 use gantry_domain::task::{
     Container, ContainerStatus, DesiredStatus, HealthStatus, PlacementWish, Task, TaskStatus, TaskTimes,
@@ -62,7 +62,7 @@ pub(crate) fn new_task(
         memory: definition.memory_required(),
         wish: PlacementWish {
             network: deployment.network.clone(),
-            constraints: service.placement_constraints.clone(),
+            constraints: constraints(service),
             strategy: service.placement_strategy.clone(),
             instance: None,
         },
@@ -82,6 +82,15 @@ pub(crate) fn new_task(
         version: 1,
         document: document(service, deployment, definition),
     }
+}
+
+/// What the service was given; of a DAEMON service no instance gets two tasks.
+fn constraints(service: &Service) -> Vec<PlacementConstraint> {
+    let mut constraints = service.placement_constraints.clone();
+    if service.scheduling == SchedulingStrategy::Daemon {
+        constraints.push(PlacementConstraint::DistinctInstance);
+    }
+    constraints
 }
 
 /// The members that DescribeTasks gives back as the service has them.

@@ -23,6 +23,8 @@ pub struct ServiceView<'a> {
     pub definitions: BTreeMap<&'a Arn, &'a TaskDefinition>,
     /// By ARN, those that the service or its tasks are registered in.
     pub target_groups: BTreeMap<&'a Arn, &'a TargetGroup>,
+    /// How many instances of the cluster take tasks: what a DAEMON service is as large as.
+    pub active_instances: u32,
     pub policy: Policy,
 }
 
@@ -63,7 +65,10 @@ impl<'a> ServiceView<'a> {
             )
             .filter_map(|arn| Some((arn, view.target_group(arn)?.value())))
             .collect();
-        Some(Self { service, tasks, definitions, target_groups, policy })
+        let instances = view.instances_of_cluster(&service.region, &service.cluster);
+        let active = instances.filter(|instance| instance.status == ContainerInstanceStatus::Active).count();
+        let active_instances = u32::try_from(active).unwrap_or(u32::MAX);
+        Some(Self { service, tasks, definitions, target_groups, active_instances, policy })
     }
 }
 

@@ -3,16 +3,22 @@ use std::collections::BTreeSet;
 use gantry_domain::container_instance::{
     ContainerInstance, ContainerInstanceStatus, InstanceInterface, InstanceOrigin,
 };
-use gantry_domain::network::{Cidr, NetworkInterface, Subnet};
+use gantry_domain::network::{Cidr, NetworkInterface, Subnet, Vpc};
 use gantry_domain::node::{Node, NodeState};
+use gantry_domain::service::Cluster;
 use gantry_domain::service::{AwsvpcConfiguration, PlacementConstraint, PlacementStrategy};
-use gantry_domain::task::{DesiredStatus, HealthStatus, PlacementWish, Task, TaskStatus, TaskTimes};
-use gantry_domain::task_definition::LaunchType;
+use gantry_domain::task::{
+    Container, ContainerStatus, DesiredStatus, HealthStatus, PlacementWish, Task, TaskStatus, TaskTimes,
+};
+use gantry_domain::task_definition::{
+    ContainerDefinition, LaunchType, NetworkMode, PortMapping, TaskDefinition, TaskDefinitionStatus,
+    TransportProtocol,
+};
 use gantry_domain::{Change, Stored, View};
 use gantry_types::{AvailabilityZone, CpuUnits, Ids, MemoryMib, Timestamp, Value, arn};
 use proptest::prelude::*;
 
-use crate::{Addresses, Capacity, Expression, Ports, Refusal, Site, place};
+use crate::{Addresses, Capacity, Expression, Lending, Ports, Refusal, Site, lend, lending, place};
 
 struct World {
     view: View,
@@ -229,6 +235,182 @@ fn strategies_are_tried_in_their_order() {
     assert_eq!(world.places(1, member), "m3/rb");
 }
 
+/// A definition in `bridge` mode unless said otherwise, one container per word: `host:container/protocol,..`.
+fn define(world: &mut World, mode: NetworkMode, containers: &[&str]) {
+    let mapping = |text: &str| {
+        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (host, container) = ports.split_once(':').expect("two ports");
+        PortMapping {
+            name: None,
+            container_port: container.parse().expect("a port"),
+            host_port: host.parse().expect("a port"),
+            protocol: TransportProtocol::parse(protocol).expect("a protocol"),
+        }
+    };
+    let container = |(index, ports): (usize, &&str)| ContainerDefinition {
+        name: format!("c{index}").as_str().into(),
+        port_mappings: ports.split(',').map(mapping).collect(),
+        ..plain_container()
+    };
+    world.made += 1;
+    let definition = TaskDefinition {
+        region: "r".into(),
+        arn: arn("ecs", "r", &format!("task-definition/web:{}", world.made)),
+        family: "web".into(),
+        revision: world.made,
+        status: TaskDefinitionStatus::Active,
+        network_mode: mode,
+        requires_compatibilities: vec![],
+        cpu: None,
+        memory: None,
+        containers: containers.iter().enumerate().map(container).collect(),
+        volumes: vec![],
+        task_role: None,
+        execution_role: None,
+        registered_at: Timestamp::EPOCH,
+        document: Value::map(),
+    };
+    world.commit(vec![Change::create(definition)]);
+}
+
+/// A task of the definition that was made last, which takes nothing but ports.
+fn task_with_ports(world: &mut World) -> Task {
+    let definition = world.view.scan::<TaskDefinition>("").last().expect("it was made").cloned();
+    let mut task = world.task(LaunchType::Ec2);
+    task.task_definition = definition.arn;
+    task.cpu = CpuUnits(0);
+    task.memory = MemoryMib(0);
+    task.containers = definition
+        .containers
+        .iter()
+        .map(|each| Container {
+            name: each.name.clone(),
+            arn: arn("ecs", "r", "container/x"),
+            image: each.image.clone(),
+            image_digest: None,
+            runtime_id: None,
+            last_status: ContainerStatus::Pending,
+            exit_code: None,
+            reason: None,
+            health: HealthStatus::Unknown,
+            network_bindings: vec![],
+        })
+        .collect();
+    task
+}
+
+/// Where a task of the last definition is placed, and with which ports.
+fn place_with_ports(world: &mut World) -> String {
+    let task = task_with_ports(world);
+    match world.place(task) {
+        Ok(task) => {
+            let bindings = task.containers.iter().flat_map(|container| &container.network_bindings);
+            let shown: Vec<String> = bindings
+                .map(|each| format!("{}:{}/{}", each.host_port, each.container_port, each.protocol))
+                .collect();
+            format!("{} {}", task.node.expect("it was placed"), shown.join(","))
+        }
+        Err(refusal) => refusal.failure().to_owned(),
+    }
+}
+
+#[test]
+fn ports_are_bound_as_the_mode_says() {
+    let cases: [(NetworkMode, &[&str], &[&str]); 8] = [
+        (NetworkMode::Bridge, &["0:80"], &["m 32768:80/tcp", "m 32769:80/tcp"]),
+        (NetworkMode::Bridge, &["0:80,0:81", "0:80"], &["m 32768:80/tcp,32769:81/tcp,32770:80/tcp"]),
+        (NetworkMode::Bridge, &["8080:80"], &["m 8080:80/tcp", "RESOURCE:PORTS"]),
+        // One number is two ports, TCP's and UDP's.
+        (NetworkMode::Bridge, &["53:53,53:53/udp"], &["m 53:53/tcp,53:53/udp", "RESOURCE:PORTS"]),
+        // A dynamic port does not stand in the way of one that is asked for by number.
+        (NetworkMode::Bridge, &["0:80", "32768:81"], &["m 32769:80/tcp,32768:81/tcp"]),
+        (NetworkMode::Host, &["8080:8080"], &["m 8080:8080/tcp", "RESOURCE:PORTS"]),
+        (NetworkMode::Bridge, &["22:22"], &["RESOURCE:PORTS"]),
+        (NetworkMode::Awsvpc, &["80:80"], &["m ", "m "]),
+    ];
+    for (mode, containers, expected) in cases {
+        let mut world = World::new(&["m 512 512"], &[]);
+        define(&mut world, mode, containers);
+        let found: Vec<String> = expected.iter().map(|_| place_with_ports(&mut world)).collect();
+        assert_eq!(found, expected, "{mode} {containers:?}");
+    }
+}
+
+#[test]
+fn a_port_that_is_held_here_is_free_there() {
+    let mut world = World::new(&["m1 512 512 ra", "m2 512 512 rb"], &[]);
+    define(&mut world, NetworkMode::Bridge, &["8080:80"]);
+    let found: Vec<String> = (0..3).map(|_| place_with_ports(&mut world)).collect();
+    assert_eq!(found, ["m1 8080:80/tcp", "m2 8080:80/tcp", "RESOURCE:PORTS"]);
+    let task = task_with_ports(&mut world);
+    let refusal = world.place(task).expect_err("every port is held");
+    assert_eq!(
+        refusal.event_reason(),
+        "The closest matching (container-instance m1) is already using a port required by your task."
+    );
+}
+
+#[test]
+fn a_dynamic_port_is_used_again_as_late_as_possible() {
+    let mut world = World::new(&["m 512 512"], &[]);
+    define(&mut world, NetworkMode::Bridge, &["0:80"]);
+    let mut seen = BTreeSet::new();
+    for _ in 0..100 {
+        let task = task_with_ports(&mut world);
+        let mut task = world.place(task).expect("there is room");
+        assert!(seen.insert(task.containers[0].network_bindings[0].host_port), "not so soon");
+        task.last_status = TaskStatus::Stopped;
+        world.commit(vec![Change::put(task)]);
+    }
+}
+
+#[test]
+fn a_task_stays_in_its_cluster_and_on_the_instance_that_was_named() {
+    let mut world = World::new(&["m1 512 4096 ra", "m2 512 4096 rb"], &[]);
+    assert_eq!(world.places(2, |task| task.wish.instance = Some("m2".into())), "m2/rb m2/rb");
+    assert_eq!(world.places(1, |task| task.wish.instance = Some("m3".into())), "EMPTY CAPACITY PROVIDER");
+    assert_eq!(world.places(1, |task| task.cluster = "other".into()), "EMPTY CAPACITY PROVIDER");
+    let mut draining = world.view.scan::<ContainerInstance>("").next().expect("it exists").cloned();
+    draining.status = ContainerInstanceStatus::Draining;
+    world.commit(vec![Change::put(draining)]);
+    assert_eq!(world.places(2, |task| task.cpu = CpuUnits(0)), "m2/rb m2/rb");
+}
+
+#[test]
+fn a_cluster_without_instances_is_lent_the_machine() {
+    let mut world = World::new(&["m 2048 4096"], &SUBNETS);
+    let cluster = Cluster {
+        region: "r".into(),
+        name: "fresh".into(),
+        arn: arn("ecs", "r", "cluster/fresh"),
+        active: true,
+        document: Value::map(),
+    };
+    world.commit(vec![Change::create(cluster.clone())]);
+    let lent = |world: &World, name: &str| {
+        matches!(lending(&world.view, &"r".into(), &name.into()), Lending::Possible(_))
+    };
+    assert!(!lent(&world, "fresh"), "there is no VPC that is the default one");
+    world.commit(vec![Change::create(Vpc {
+        region: "r".into(),
+        id: "vpc-1".into(),
+        cidr: Cidr::parse("10.0.0.0/16").expect("a range"),
+        is_default: true,
+        created_at: Timestamp::EPOCH,
+        document: Value::map(),
+    })]);
+    assert!(lent(&world, "fresh") && !lent(&world, "c") && !lent(&world, "missing"));
+    assert_eq!(world.places(1, |task| task.cluster = "fresh".into()), "EMPTY CAPACITY PROVIDER");
+    let node = world.view.scan::<Node>("").next().expect("it exists").cloned();
+    let (addresses, ids) = (&mut world.addresses, &mut world.ids);
+    let (changes, taken) =
+        lend(&world.view, &cluster, &node, addresses, Timestamp::EPOCH, ids).expect("there is a subnet");
+    assert_eq!(taken.0, "subnet-a".into());
+    world.commit(changes);
+    assert!(!lent(&world, "fresh"));
+    assert_eq!(world.places(1, |task| task.cluster = "fresh".into()), "m/ra");
+}
+
 #[test]
 fn a_node_that_is_away_takes_nothing() {
     let mut world = World::new(&["m 512 512"], &SUBNETS);
@@ -316,6 +498,40 @@ fn queries_are_read_as_aws_reads_them() {
     assert!(Expression::parse(&"(".repeat(1000)).is_err());
 }
 
+fn plain_container() -> ContainerDefinition {
+    ContainerDefinition {
+        name: "c".into(),
+        image: "web:1".to_owned(),
+        essential: true,
+        cpu: CpuUnits(0),
+        memory: None,
+        memory_reservation: None,
+        entry_point: None,
+        command: None,
+        environment: Default::default(),
+        working_directory: None,
+        user: None,
+        hostname: None,
+        port_mappings: vec![],
+        health_check: None,
+        stop_timeout: None,
+        start_timeout: None,
+        log: None,
+        depends_on: vec![],
+        mount_points: vec![],
+        read_only_root: false,
+        privileged: false,
+        init_process: false,
+        capabilities_add: vec![],
+        capabilities_drop: vec![],
+        ulimits: vec![],
+        extra_hosts: vec![],
+        dns_servers: vec![],
+        dns_search_domains: vec![],
+        docker_labels: Default::default(),
+    }
+}
+
 proptest! {
     #[test]
     fn the_index_is_what_a_scan_counts(steps in proptest::collection::vec((0u8..4, 0u8..12), 1..80)) {
@@ -351,5 +567,36 @@ proptest! {
     #[test]
     fn no_query_makes_the_parser_panic(text in ".{0,60}") {
         let _ = Expression::parse(&text);
+    }
+
+    #[test]
+    fn no_port_is_ever_given_twice(steps in proptest::collection::vec((0u8..6, 0usize..8), 1..60)) {
+        let mut world = World::new(&["m1 4096 8192 ra", "m2 2048 8192 rb"], &[]);
+        for (what, which) in steps {
+            match what {
+                0 => define(&mut world, NetworkMode::Bridge, &["0:80", "0:53/udp,0:53"]),
+                1 => define(&mut world, NetworkMode::Bridge, &["8080:80,0:81"]),
+                2 => define(&mut world, NetworkMode::Host, &["32770:32770", "32768:32768/udp"]),
+                3 => {
+                    let running = world.view.scan::<Task>("").filter(|task| !task.is_stopped()).nth(which);
+                    if let Some(mut task) = running.map(|task| task.cloned()) {
+                        task.last_status = TaskStatus::Stopped;
+                        world.commit(vec![Change::put(task)]);
+                    }
+                }
+                _ if world.view.scan::<TaskDefinition>("").next().is_some() => {
+                    let task = task_with_ports(&mut world);
+                    let _ = world.place(task);
+                }
+                _ => {}
+            }
+            let mut held = BTreeSet::new();
+            for task in world.view.scan::<Task>("").filter(|task| !task.is_stopped()) {
+                for each in task.containers.iter().flat_map(|container| &container.network_bindings) {
+                    let port = (task.container_instance.clone(), each.protocol, each.host_port);
+                    prop_assert!(each.host_port != 0 && held.insert(port.clone()), "{port:?} twice");
+                }
+            }
+        }
     }
 }

@@ -46,8 +46,8 @@ fn is_asked_for(view: &View, cluster: &Cluster) -> bool {
             .any(|task| task.launch_type == LaunchType::Ec2 && task.is_wanted() && task.node.is_none())
 }
 
-/// The machine is given back by a cluster that is no more, and when its place in the VPC is gone; not before its last task has
-/// ended.
+/// The machine is given back by a cluster that is no more, and when its place in the VPC is gone; outside the default VPC as soon as
+/// nothing asks for it, since its interface stands in the way of whoever takes the VPC down. Not before its last task has ended.
 fn is_over(view: &View, cluster: &Cluster, instance: &ContainerInstance) -> bool {
     let InstanceOrigin::Machine = instance.origin;
     let interface = Key::network_interface(&instance.region, &instance.interface.interface);
@@ -57,5 +57,9 @@ fn is_over(view: &View, cluster: &Cluster, instance: &ContainerInstance) -> bool
         view.tasks_of_cluster(&cluster.region, &cluster.name)
             .any(|task| task.container_instance.as_ref() == Some(&instance.id) && !task.is_stopped())
     };
-    (!cluster.active || is_placeless) && !is_used()
+    let is_guest = || {
+        let vpc = view.vpc(&instance.region, &instance.interface.vpc);
+        vpc.is_some_and(|vpc| !vpc.is_default) && !is_asked_for(view, cluster)
+    };
+    (!cluster.active || is_placeless || is_guest()) && !is_used()
 }

@@ -19,6 +19,14 @@ pub(super) fn namespace(spec: &TaskSpec, index: usize) -> Result<String, String>
     }
 }
 
+/// Whether each container has a namespace of its own.
+pub(super) fn has_own_namespaces(spec: &TaskSpec) -> bool {
+    match spec.network_mode {
+        NetworkMode::Bridge | NetworkMode::None => true,
+        NetworkMode::Awsvpc | NetworkMode::Host => false,
+    }
+}
+
 /// Makes the namespaces of the containers that have their own; the interface of their instance exists. Gives their addresses.
 pub(super) fn connect(vpcs: &Vpcs, spec: &TaskSpec) -> Result<Vec<(String, Ipv4Addr)>, String> {
     let words = |error: NetworkError| error.to_string();
@@ -56,14 +64,21 @@ pub(super) fn connect(vpcs: &Vpcs, spec: &TaskSpec) -> Result<Vec<(String, Ipv4A
     Ok(addresses)
 }
 
+/// Closes the ports that lead to the task's containers.
+pub(super) fn close_ports(vpcs: &Vpcs, spec: &TaskSpec) -> Result<(), NetworkError> {
+    match (spec.network_mode, spec.uplink()) {
+        (NetworkMode::Bridge, Some(uplink)) => (0..spec.containers.len())
+            .try_for_each(|index| vpcs.close_ports(&container_id(&spec.task, index), &uplink.interface)),
+        (NetworkMode::Awsvpc | NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None, _) => Ok(()),
+    }
+}
+
 /// Takes away what [`connect`] made.
 pub(super) fn disconnect(vpcs: &Vpcs, spec: &TaskSpec) -> Result<(), NetworkError> {
-    match spec.network_mode {
-        NetworkMode::Bridge | NetworkMode::None => {
-            let instance = spec.uplink().map(|uplink| &uplink.interface);
-            (0..spec.containers.len())
-                .try_for_each(|index| vpcs.remove_container(&container_id(&spec.task, index), instance))
-        }
-        NetworkMode::Awsvpc | NetworkMode::Host => Ok(()),
+    if !has_own_namespaces(spec) {
+        return Ok(());
     }
+    let instance = spec.uplink().map(|uplink| &uplink.interface);
+    (0..spec.containers.len())
+        .try_for_each(|index| vpcs.remove_container(&container_id(&spec.task, index), instance))
 }

@@ -47,15 +47,22 @@ impl Removals {
         Starting(self.starts.clone())
     }
 
-    /// Takes away the namespaces of a task's containers, where they have their own, with the ports that lead to them. The error is a
-    /// sentence.
+    /// Closes the ports that lead to a task's containers at once, and returns when their namespaces are gone, where they had their
+    /// own. The error is a sentence.
     pub(super) async fn disconnect(&self, spec: &Arc<TaskSpec>) -> Result<(), String> {
-        let (vpcs, spec) = (self.vpcs.clone(), spec.clone());
-        match blocking(move || modes::disconnect(&vpcs, &spec)).await {
+        let outcome = |result| match result {
             // What has no valid id was never made.
             Ok(()) | Err(NetworkError::Name(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
+        };
+        if !modes::has_own_namespaces(spec) {
+            return Ok(());
         }
+        let (vpcs, task) = (self.vpcs.clone(), spec.clone());
+        outcome(blocking(move || modes::close_ports(&vpcs, &task)).await)?;
+        let _ = timeout_at(Instant::now() + REMOVAL_WAIT_MAX, quiet(&mut self.starts.subscribe())).await;
+        let (vpcs, task) = (self.vpcs.clone(), spec.clone());
+        outcome(blocking(move || modes::disconnect(&vpcs, &task)).await)
     }
 
     /// Makes the address free at once, and returns when the interface is gone. The error is a sentence.

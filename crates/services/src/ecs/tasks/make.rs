@@ -104,7 +104,7 @@ pub(super) fn with_place(
     let lent = with_machine(view, cluster, ids);
     let view = lent.as_ref().unwrap_or(view);
     if view.instances_of_cluster(&cluster.region, &cluster.name).next().is_none() {
-        return Err(invalid("No Container Instances were found in your cluster."));
+        return Err(no_instances());
     }
     let mut capacity = Capacity::default();
     for task in view.tasks_of_cluster(&cluster.region, &cluster.name) {
@@ -120,6 +120,8 @@ pub(super) fn with_place(
                 capacity.apply(&attempt.key(), Some(&attempt));
                 placed.push(task);
             }
+            // Every instance is DRAINING.
+            Err(Refusal::NoInstances) => return Err(no_instances()),
             Err(refusal) => {
                 let failure = failure(view, cluster, &refusal);
                 if !failures.contains(&failure) {
@@ -129,6 +131,10 @@ pub(super) fn with_place(
         }
     }
     Ok((placed, failures))
+}
+
+fn no_instances() -> ApiError {
+    invalid("No Container Instances were found in your cluster.")
 }
 
 fn failure(view: &View, cluster: &Cluster, refusal: &Refusal) -> Failure {

@@ -12,7 +12,7 @@ use super::{Tagging, overrides, runnable, tags};
 use crate::Decision;
 use crate::ecs::names::{arn_of, cluster, container_instance, invalid, is_set, refuse_unsupported};
 use crate::ecs::tags::check_tags;
-use crate::ecs::{clusters, describe, network};
+use crate::ecs::{clusters, describe, network, roles};
 
 const START_MAX: usize = 10;
 
@@ -34,6 +34,7 @@ pub(in crate::ecs) fn start(
     let definition = found.value();
     refuse_unsupported(&[("volumeConfigurations", is_set(&input.volume_configurations))])?;
     let network = network::resolve(view, call, definition, input.network_configuration.as_ref())?;
+    roles::check(view, definition, input.overrides.as_ref())?;
     check_words(input.started_by.as_deref(), input.group.as_deref())?;
     let sizes = overrides::check(definition, LaunchType::Ec2, input.overrides.as_ref())?;
     let given = Tagging {

@@ -3,6 +3,7 @@
 mod account;
 mod clusters;
 mod definitions;
+mod instances;
 mod placement;
 mod races;
 mod service_updates;

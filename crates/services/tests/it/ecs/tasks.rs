@@ -370,7 +370,11 @@ async fn identifiers_of_tasks_are_checked() {
 async fn start_task_needs_an_instance() {
     let fixture = Fixture::new().await;
     let start = |more: Json| {
-        with(json!({"cluster": "web", "taskDefinition": "web", "containerInstances": ["i1"]}), &more)
+        let plain = json!({
+            "cluster": "web", "taskDefinition": "web", "containerInstances": ["i1"],
+            "networkConfiguration": fixture.network,
+        });
+        with(plain, &more)
     };
     let started = fixture.world.ok("ecs StartTask", start(json!({}))).await;
     assert_eq!((&started["tasks"], &started["failures"][0]["reason"]), (&json!([]), &json!("MISSING")));
