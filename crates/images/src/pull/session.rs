@@ -123,7 +123,7 @@ impl Session {
             if !is_redirect {
                 return Ok(response);
             }
-            request = redirect(request, &response)?;
+            request = redirect(&request, &response)?;
         }
         let reason = format!("more than {} times", self.limits.redirects_max);
         Err(PullError::Redirect { url: shown(&first), reason })
@@ -308,7 +308,7 @@ fn trusted_here() -> &'static [Certificate<'static>] {
 }
 
 /// Where a redirect leads. What proves who asks goes to nobody else.
-fn redirect(request: Request, response: &Response<Body>) -> Result<Request, PullError> {
+fn redirect(request: &Request, response: &Response<Body>) -> Result<Request, PullError> {
     let fail = |reason: String| PullError::Redirect { url: shown(&request.url), reason };
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| fail("without saying where to".to_owned()))?;
@@ -321,7 +321,7 @@ fn redirect(request: Request, response: &Response<Body>) -> Result<Request, Pull
     let is_same =
         request.url.scheme_str() == target.scheme_str() && authority(&request.url) == authority(&target);
     let authorization = request.authorization.clone().filter(|_| is_same);
-    Ok(Request { url: target, authorization, ..request })
+    Ok(Request { url: target, authorization, ..request.clone() })
 }
 
 /// Another address, as it is written on a page of `base`.

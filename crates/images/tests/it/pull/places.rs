@@ -146,7 +146,7 @@ fn nothing_leads_from_https_to_http() {
 
     let challenge = format!("Bearer realm=\"http://{target}/token\"");
     let server = Server::start_with(Some(authority.server("127.0.0.1")), move |_| {
-        Reply::new(401).header("WWW-Authenticate", &challenge).into()
+        Reply::new(401).header("WWW-Authenticate", challenge.as_str()).into()
     });
     let settings = format!("[registry.'{}']\nhttp = false\nskip_verification = true\n", server.address);
     let error = Machine::with(&settings, |_| {}).error(&server.name("app:1"));

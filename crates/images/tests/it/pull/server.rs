@@ -38,7 +38,7 @@ impl Seen {
         self.path().contains("/blobs/")
     }
     /// From this byte on.
-    pub(crate) fn from_byte(&self) -> usize {
+    pub(crate) fn first_byte(&self) -> usize {
         let range = self.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         range.map_or(0, |from| from.parse().unwrap())
     }
@@ -69,8 +69,8 @@ impl Reply {
     pub(crate) fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
-    pub(crate) fn header(mut self, name: &str, value: impl ToString) -> Self {
-        self.headers.push((name.to_owned(), value.to_string()));
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -329,7 +329,7 @@ impl Content {
         }
         if seen.path().contains("/blobs/") {
             let Some(content) = self.blobs.get(last) else { return unknown("BLOB_UNKNOWN") };
-            let from = seen.from_byte();
+            let from = seen.first_byte();
             if from == 0 {
                 return Reply::new(200).body(content.clone());
             }

@@ -39,8 +39,12 @@ fn a_download_that_is_cut_goes_on_where_it_was() {
     let machine = Machine::new();
     let pulled = machine.pull(&server.name("app:1")).unwrap();
     assert!(machine.file(&server.name("app:1"), "f").is_some());
-    let from: Vec<usize> =
-        server.seen().iter().filter(|seen| seen.path().contains(&layer.hex())).map(Seen::from_byte).collect();
+    let from: Vec<usize> = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.path().contains(&layer.hex()))
+        .map(Seen::first_byte)
+        .collect();
     assert_eq!(from, [0, 200_000, 400_000, 600_000, 800_000]);
     let size = machine.store.image(&pulled.digest).unwrap().layers[0].size;
     assert_eq!(pulled.bytes, size, "every byte came once");
@@ -65,8 +69,12 @@ fn a_registry_that_cannot_go_on_gives_all_of_it_again() {
     });
     let machine = Machine::new();
     machine.pull(&server.name("app:1")).unwrap();
-    let from: Vec<usize> =
-        server.seen().iter().filter(|seen| seen.path().contains(&layer.hex())).map(Seen::from_byte).collect();
+    let from: Vec<usize> = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.path().contains(&layer.hex()))
+        .map(Seen::first_byte)
+        .collect();
     assert_eq!(from, [0, 100_000, 0, 100_000, 0]);
     assert!(machine.file(&server.name("app:1"), "f").is_some());
 }
@@ -84,7 +92,7 @@ fn a_registry_that_cuts_for_ever_is_given_up() {
         assert_eq!(downloads, expected, "cut after {after} bytes");
     }
     // One that begins anew each time.
-    let (server, _) = with_large_layer(300_000, |_, seen, reply, _| match seen.from_byte() {
+    let (server, _) = with_large_layer(300_000, |_, seen, reply, _| match seen.first_byte() {
         0 => Answer::Cut(reply, 100_000),
         _ => Reply::new(416).into(),
     });
@@ -201,7 +209,7 @@ fn registries_that_say_nothing_are_not_waited_for() {
     });
     let machine = Machine::with("", |limits| limits.idle_wait = Duration::from_millis(200));
     machine.pull(&server.name("app:1")).unwrap();
-    assert_eq!(server.seen().last().unwrap().from_byte(), 100_000, "it goes on elsewhere where it stalled");
+    assert_eq!(server.seen().last().unwrap().first_byte(), 100_000, "it goes on elsewhere where it stalled");
 
     // A head that does not come.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -216,7 +224,7 @@ fn registries_that_say_nothing_are_not_waited_for() {
 #[test]
 fn a_pull_has_an_end_however_it_goes_on() {
     let (server, _) =
-        with_large_layer(300_000, |_, seen, reply, _| Answer::Stall(reply, seen.from_byte() + 1));
+        with_large_layer(300_000, |_, seen, reply, _| Answer::Stall(reply, seen.first_byte() + 1));
     let machine = Machine::with("", |limits| {
         limits.idle_wait = Duration::from_millis(50);
         limits.pull_wait = Duration::from_millis(400);
@@ -279,7 +287,7 @@ fn sizes_that_are_lies_are_refused() {
 
 #[test]
 fn redirects_are_few_and_stay_on_the_web() {
-    let ring = Server::start(|seen| Reply::new(307).header("Location", &seen.target).into());
+    let ring = Server::start(|seen| Reply::new(307).header("Location", seen.target.as_str()).into());
     let error = Machine::new().error(&ring.name("app:1"));
     assert!(error.to_string().ends_with("redirects more than 5 times"), "{error}");
     assert_eq!(ring.seen().len(), 6);
