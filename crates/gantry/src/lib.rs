@@ -13,6 +13,7 @@
 use std::process::ExitCode;
 
 pub mod cli;
+mod client;
 pub mod config;
 mod control;
 pub mod credentials;
@@ -27,6 +28,7 @@ mod node;
 pub mod profile;
 pub mod roles;
 pub mod supervisor;
+mod up;
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {

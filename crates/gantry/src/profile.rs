@@ -121,7 +121,7 @@ impl Profile {
 }
 
 /// The user and group who called sudo, when this is root.
-fn sudo_user() -> Option<(u32, u32)> {
+pub(crate) fn sudo_user() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }

@@ -29,15 +29,22 @@ pub(crate) fn run(arguments: CleanArguments) -> Result<ExitCode, Failure> {
     let failed = |error: &dyn std::fmt::Display, next: &str| {
         Failure::new("removing what a server left", error, next.to_owned())
     };
-    let again = "run it again as root; `gantry doctor` says what this machine lacks";
     let path = crate::config::state_dir(arguments.state_dir.state_dir)
         .and_then(|path| match path.canonicalize() {
             Ok(path) => Ok(path),
             Err(source) => Err(ConfigError::File { action: "finding", path, source }),
         })
         .map_err(|error| failed(&error, "name the server's state directory with --state-dir"))?;
-    let layout = Layout::new(path);
-    let config = match ServerConfig::read(&layout) {
+    clean(&Layout::new(path))
+}
+
+/// Ends and removes everything that the server of this directory made on the machine.
+pub(crate) fn clean(layout: &Layout) -> Result<ExitCode, Failure> {
+    let failed = |error: &dyn std::fmt::Display, next: &str| {
+        Failure::new("removing what a server left", error, next.to_owned())
+    };
+    let again = "run it again as root; `gantry doctor` says what this machine lacks";
+    let config = match ServerConfig::read(layout) {
         Ok(config) => config,
         Err(ConfigError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             println!("no server was ever started with {}", layout.root().display());
@@ -48,7 +55,7 @@ pub(crate) fn run(arguments: CleanArguments) -> Result<ExitCode, Failure> {
     // Nobody starts a server meanwhile.
     let _lock = ServerLock::take(&layout.lock(), Duration::from_secs(1))
         .map_err(|error| failed(&error, "stop the server first: `gantry down`"))?;
-    end_load_balancer(&layout).map_err(|error| failed(&error, again))?;
+    end_load_balancer(layout).map_err(|error| failed(&error, again))?;
     gantry_node::shell::remove_all(&crate::node::config(&config)).map_err(|error| failed(&error, again))?;
     Block::new(crate::hosts::SYSTEM_FILE, &config.instance)
         .remove()

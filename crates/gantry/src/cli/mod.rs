@@ -5,6 +5,7 @@
 
 mod clean;
 mod doctor;
+mod down;
 mod env;
 mod exec;
 mod failure;
@@ -15,6 +16,7 @@ mod load;
 mod operations;
 mod screen;
 mod server;
+mod up;
 mod version;
 
 use std::ffi::OsString;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use failure::Failure;
 
+use crate::layout::Layout;
 use crate::supervisor::Role;
 
 const EXIT_CODES: &str = "\
@@ -48,8 +51,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::UpArguments),
+    Down(down::DownArguments),
     Server(server::ServerArguments),
-    Down(server::DownArguments),
     Clean(clean::CleanArguments),
     Env(env::EnvArguments),
     Exec(exec::ExecArguments),
@@ -95,8 +99,9 @@ pub fn run() -> ExitCode {
         }
     };
     let outcome = match arguments.command {
+        Command::Up(arguments) => up::run(arguments),
+        Command::Down(arguments) => down::run(arguments),
         Command::Server(arguments) => server::serve(arguments),
-        Command::Down(arguments) => server::down(arguments),
         Command::Clean(arguments) => clean::run(arguments),
         Command::Env(arguments) => env::print(&arguments),
         Command::Exec(arguments) => exec::run(arguments),
@@ -115,6 +120,22 @@ pub fn run() -> ExitCode {
         eprint!("{failure}");
         ExitCode::FAILURE
     })
+}
+
+/// The state directory that commands look into, named or not.
+fn layout(named: Option<PathBuf>) -> Result<Layout, Failure> {
+    crate::config::state_dir(named)
+        .map(Layout::new)
+        .map_err(|error| Failure::new("finding the state directory", error, "name it with --state-dir"))
+}
+
+/// Runs a command's own asynchronous work.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("starting the event loop", error, "see `gantry doctor`"))?;
+    Ok(runtime.block_on(work))
 }
 
 fn child(role: Role, arguments: &ChildArguments) -> Result<ExitCode, Failure> {

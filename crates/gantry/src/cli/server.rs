@@ -1,4 +1,4 @@
-//! `gantry server` and `gantry down`.
+//! `gantry server`, and its end.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, Write as _};
@@ -293,17 +293,8 @@ fn tail(mut log: std::fs::File, start: u64) -> String {
     lines[lines.len().saturating_sub(LINES_MAX)..].join("\n")
 }
 
-/// Stop the server of this machine in order.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Requests in flight are finished. Containers go on, and the next start manages them again.\n\nExample:\n  sudo gantry down"
-)]
-pub(crate) struct DownArguments {
-    #[command(flatten)]
-    state_dir: StateDirArgument,
-}
-
-pub(crate) fn down(arguments: DownArguments) -> Result<ExitCode, Failure> {
+/// Stops the server in order. Requests in flight are finished; containers go on.
+pub(crate) fn stop(layout: &Layout) -> Result<ExitCode, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
             "stopping the server",
@@ -311,8 +302,6 @@ pub(crate) fn down(arguments: DownArguments) -> Result<ExitCode, Failure> {
             "name its state directory with --state-dir; stop root's as root",
         )
     };
-    let path = crate::config::state_dir(arguments.state_dir.state_dir).map_err(|error| failed(&error))?;
-    let layout = Layout::new(path);
     let lock = layout.lock();
     let Some(pid) = supervisor::running_pid(&lock).map_err(|error| failed(&error))? else {
         // A load balancer may have outlived its supervisor.
@@ -320,7 +309,7 @@ pub(crate) fn down(arguments: DownArguments) -> Result<ExitCode, Failure> {
             Ok(Some(old)) => {
                 let process = old.process;
                 old.drain().map_err(|error| failed(&error))?;
-                if let Ok(config) = ServerConfig::read(&layout) {
+                if let Ok(config) = ServerConfig::read(layout) {
                     let names = Block::new(crate::hosts::SYSTEM_FILE, &config.instance);
                     names.remove().map_err(|error| failed(&error))?;
                 }

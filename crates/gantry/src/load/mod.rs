@@ -26,6 +26,7 @@ pub use plan::{Pace, Plan, PlanError, RawPlan, parse_duration, parse_rate};
 pub use progress::Progress;
 pub use run::run;
 pub use stats::{Sample, Stats, Trend};
+pub use target::Target;
 
 /// Every limit of a run.
 pub mod limits {

@@ -46,7 +46,7 @@ impl Target {
     }
 
     /// Resolves the name as every program on this machine does, and connects to the first address that answers.
-    pub(super) async fn connect(&self) -> Result<TcpStream, ConnectError> {
+    pub(crate) async fn connect(&self) -> Result<TcpStream, ConnectError> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(ConnectError::Resolve)?
@@ -66,8 +66,10 @@ impl Target {
     }
 }
 
-#[derive(Debug)]
-pub(super) enum ConnectError {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("its name is not resolved: {0}")]
     Resolve(io::Error),
+    #[error("{0}")]
     Connect(io::Error),
 }
