@@ -171,7 +171,10 @@ fn answer(head: &str, whoami: &OnceLock<Whoami>) -> Answer {
     let text = "text/plain; charset=utf-8";
     let (status, content_type, body) = match (method, target.split('?').next().unwrap_or_default()) {
         ("GET" | "HEAD", "/") => {
-            let page = PAGE.replace("{{task}}", &whoami.task).replace("{{hostname}}", &whoami.hostname);
+            let page = PAGE
+                .replace("{{greeting}}", crate::whoami::greeting())
+                .replace("{{task}}", &whoami.task)
+                .replace("{{hostname}}", &whoami.hostname);
             ("200 OK", "text/html; charset=utf-8", page)
         }
         ("GET" | "HEAD", "/whoami") => ("200 OK", text, format!("{}\n", whoami.task)),

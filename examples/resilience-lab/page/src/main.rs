@@ -4,7 +4,8 @@
 //! nothing more is accepted, idle connections are closed, every request that has begun is answered, and the process ends with
 //! exit code 0. That is all that an application owes to the load balancer in front of it.
 //!
-//! `/` is the page, `/whoami` names the task that answers, `/health` says so in one word. `PORT` (8000) sets the port.
+//! `/` is the page, `/whoami` names the task that answers, `/health` says so in one word. `PORT` (8000) sets the port,
+//! `GREETING` the heading.
 
 mod connection;
 mod signal;

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The metadata endpoint answers at once or is not there.
@@ -42,6 +43,16 @@ fn task_id_in(answer: &str) -> Option<String> {
     let mut quoted = rest.split('"');
     let arn = quoted.nth(1)?;
     safe(arn.rsplit('/').next()?)
+}
+
+/// The heading: what `GREETING` says, freed of what a page would not show as text.
+pub(crate) fn greeting() -> &'static str {
+    static GREETING: OnceLock<String> = OnceLock::new();
+    GREETING.get_or_init(|| {
+        let given = std::env::var("GREETING").unwrap_or_default();
+        let plain: String = given.chars().filter(|each| !matches!(each, '<' | '>' | '&')).take(200).collect();
+        if plain.is_empty() { "Still here.".to_owned() } else { plain }
+    })
 }
 
 /// What goes into the page is letters, digits and few signs.
