@@ -6,6 +6,7 @@
     reason = "a test that meets what it does not expect fails, and its rows are built on the spot"
 )]
 
+mod cloudformation;
 mod ec2;
 mod ecs;
 mod elbv2;

@@ -248,7 +248,7 @@ impl Answer for Json {
     }
 }
 
-fn to_value(json: &Json) -> Value {
+pub(crate) fn to_value(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(truth) => Value::Bool(*truth),
@@ -263,7 +263,7 @@ fn to_value(json: &Json) -> Value {
     }
 }
 
-fn to_json(value: &Value) -> Json {
+pub(crate) fn to_json(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Bool(truth) => json!(truth),
