@@ -53,7 +53,7 @@ pub(super) async fn download_url(
 ) -> Result<GetDownloadUrlForLayerResponse, ApiError> {
     let host = context.registry()?;
     let known = known(context, call, input.registry_id.as_deref(), &input.repository_name).await?;
-    let digest: Digest = input.layer_digest.parse().map_err(malformed)?;
+    let digest: Digest = input.layer_digest.parse().map_err(|error| malformed(&error))?;
     let size = host.with(move |registry| registry.blob_size(&digest)).await.map_err(internal)?;
     if size.is_none() {
         return Err(errors::layers_not_found_exception(format!(
@@ -70,7 +70,7 @@ pub(super) async fn download_url(
     })
 }
 
-fn malformed(error: gantry_images::DigestError) -> ApiError {
+fn malformed(error: &gantry_images::DigestError) -> ApiError {
     invalid(format!("Invalid parameter at 'layerDigest' failed to satisfy constraint: '{error}'"))
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn complete(
     let known = known(context, call, input.registry_id.as_deref(), &input.repository_name).await?;
     let text = input.layer_digests.iter().find(|digest| digest.starts_with("sha256:"));
     let text = text.or(input.layer_digests.first()).cloned().unwrap_or_default();
-    let digest: Digest = text.parse().map_err(malformed)?;
+    let digest: Digest = text.parse().map_err(|error| malformed(&error))?;
     let (name, id) = (known.name.clone(), input.upload_id.clone());
     let done = host.with(move |registry| {
         let was_there = registry.blob_size(&digest)?.is_some();

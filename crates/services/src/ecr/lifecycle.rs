@@ -3,6 +3,7 @@
 //! `Policy::expired` decides: images in, digests out. Rules are asked in the order of their priority, the lowest number first;
 //! an image belongs to the first rule that selects it, whether that rule lets it expire or not, so no image is touched by two.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ impl Policy {
     /// The images that expire now.
     pub(super) fn expired(&self, images: &[RegistryImage], now: Timestamp) -> BTreeSet<Digest> {
         let mut newest_first: Vec<&RegistryImage> = images.iter().collect();
-        newest_first.sort_by(|a, b| (b.pushed_at, b.digest).cmp(&(a.pushed_at, a.digest)));
+        newest_first.sort_by_key(|image| Reverse((image.pushed_at, image.digest)));
         let (mut taken, mut expired) = (BTreeSet::new(), BTreeSet::new());
         for rule in &self.rules {
             let selected: Vec<_> = newest_first
