@@ -13,7 +13,7 @@ use crate::up::record::StackRecord;
 use crate::up::screen::{Screen, Tone};
 use crate::up::source::{Source, TemplateSource};
 use crate::up::terraform::{self, TerraformOptions};
-use crate::up::{down, failure, images, reach, server, stack};
+use crate::up::{down, images, reach, server, stack};
 
 /// Bring a CloudFormation template or a folder of Terraform files up on this machine.
 #[derive(Debug, clap::Args)]
@@ -121,8 +121,7 @@ async fn stack_up(
         Some(plan) => deploy::execute(client, &request, plan, screen).await?,
         None => Deployed::Unchanged,
     };
-    if deployed == Deployed::Failed {
-        let cause = failure::reason(client, &name).await.unwrap_or_else(|error| error.to_string());
+    if let Deployed::Failed(cause) = deployed {
         let next = match plan.is_some_and(|plan| plan.is_new) {
             true => {
                 "correct it and run `gantry up` again, which removes what is left first; `gantry down` removes it now"

@@ -22,12 +22,20 @@ const PLAN_WAIT_MAX: Duration = Duration::from_secs(60);
 const AWAY_MAX: Duration = Duration::from_secs(30);
 
 /// What a deployment came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deployed {
     Done,
     Unchanged,
-    /// The stack is in this state, and its events say why.
-    Failed,
+    /// It went back, for this reason.
+    Failed(String),
+}
+
+/// How a stack ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: String,
+    /// We did not wait any longer, for this reason.
+    gave_up: Option<String>,
 }
 
 #[derive(Debug)]
@@ -42,6 +50,7 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Plan {
     id: String,
+    stack_id: String,
     pub(crate) is_new: bool,
     changes: Vec<Value>,
 }
@@ -107,7 +116,8 @@ pub(crate) async fn plan(
         changes.extend_from_slice(list(&page, "Changes"));
         token = page.get("NextToken").cloned().unwrap_or_default();
     }
-    Ok(Some(Plan { id: text(&answer, "ChangeSetId").to_owned(), is_new, changes }))
+    let [id, stack_id] = ["ChangeSetId", "StackId"].map(|member| text(&answer, member).to_owned());
+    Ok(Some(Plan { id, stack_id, is_new, changes }))
 }
 
 const NEXT_TEMPLATE: &str = "correct the template; docs/cloudformation.md lists what it may hold";
@@ -215,21 +225,27 @@ pub(crate) async fn execute(
     let begun = Instant::now();
     screen.step("deploy", request.stack);
     client.call("cloudformation", "ExecuteChangeSet", input).await.map_err(|error| failed(&error))?;
-    let status = watch(client, request.stack, seen, screen).await.map_err(|error| failed(&error))?;
-    screen.step("stack", &format!("{status} in {}", seconds(begun.elapsed())));
-    Ok(match status.as_str() {
-        "CREATE_COMPLETE" | "UPDATE_COMPLETE" => Deployed::Done,
-        _ => Deployed::Failed,
+    // A stack that is taken away again is only known by its id.
+    let ended = watch(client, &plan.stack_id, seen, screen).await.map_err(|error| failed(&error))?;
+    screen.step("stack", &format!("{} in {}", ended.status, seconds(begun.elapsed())));
+    Ok(match (ended.status.as_str(), ended.gave_up) {
+        ("CREATE_COMPLETE" | "UPDATE_COMPLETE", _) => Deployed::Done,
+        (_, Some(reason)) => Deployed::Failed(reason),
+        (_, None) => {
+            let reason = failure::reason(client, &plan.stack_id).await;
+            Deployed::Failed(reason.unwrap_or_else(|error| error.to_string()))
+        }
     })
 }
 
-/// Shows each event until nothing goes on any more; gives the stack's status then.
+/// Shows each event until nothing goes on any more.
 pub(crate) async fn watch(
     client: &Client,
     name: &str,
     mut seen: Option<String>,
     screen: &mut Screen,
-) -> Result<String, CallError> {
+) -> Result<Ended, CallError> {
+    let mut gave_up = None;
     let mut services = ServiceStatus::default();
     let mut begun: BTreeMap<String, Instant> = BTreeMap::new();
     let mut away_since: Option<Instant> = None;
@@ -268,7 +284,7 @@ pub(crate) async fn watch(
             .map_or_else(|| "DELETE_COMPLETE".to_owned(), |found| text(&found, "StackStatus").to_owned());
         if stack::is_final(&status) {
             screen.clear_status();
-            return Ok(status);
+            return Ok(Ended { status, gave_up });
         }
         let waits: Vec<&str> = begun.keys().map(String::as_str).collect();
         let told = services.tell(client, name).await;
@@ -276,7 +292,9 @@ pub(crate) async fn watch(
         {
             told_failure = true;
             let service = stack::service_of(&arn).map_or(arn.as_str(), |(_, service)| service);
-            screen.line(Tone::Bad, &format!("the tasks of {service} keep failing: giving up"));
+            let sentence = format!("the tasks of {service} keep failing");
+            screen.line(Tone::Bad, &format!("{sentence}: not waiting any longer"));
+            gave_up = Some(sentence);
             failure::last_words(client, std::slice::from_ref(&arn), screen).await;
             give_up_on(client, name, &status).await?;
         }

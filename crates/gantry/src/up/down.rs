@@ -32,8 +32,8 @@ pub(crate) async fn remove_stack(
         let seen = events.last().map(|event| text(event, "EventId").to_owned());
         let input = Value::structure([("StackName", id.as_str().into())]);
         client.call("cloudformation", "DeleteStack", input).await.map_err(|error| failed(&error))?;
-        let status = watch(client, &id, seen, screen).await.map_err(|error| failed(&error))?;
-        if status != "DELETE_COMPLETE" {
+        let ended = watch(client, &id, seen, screen).await.map_err(|error| failed(&error))?;
+        if ended.status != "DELETE_COMPLETE" {
             let reason = failure::reason(client, &id).await.unwrap_or_else(|error| error.to_string());
             let next = "remove what stands in the way, and run `gantry down` again";
             return Err(Failure::new(format!("removing the stack {name}"), reason, next));

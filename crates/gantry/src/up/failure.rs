@@ -92,9 +92,6 @@ async fn show_task(
     for container in list(task, "containers") {
         let name = text(container, "name");
         let code = container.get("exitCode").and_then(Value::as_i64);
-        if code == Some(0) {
-            continue;
-        }
         let code =
             code.map(|code| format!("ended with {code}")).unwrap_or_else(|| "did not start".to_owned());
         let reason = text(container, "reason");
