@@ -107,9 +107,11 @@ def run_module(module, environment, pytest_arguments):
 def remove_leftovers(world):
     """Control groups of the world's servers that outlived it: removed, and named."""
     left = []
-    for instance in world.glob("*/instance"):
-        for group in pathlib.Path("/sys/fs/cgroup").glob(f"**/gantry-{instance.read_text().strip()}"):
-            left.append(str(group))
+    names = {f"gantry-{instance.read_text().strip()}" for instance in world.glob("*/instance")}
+    # Groups of other worlds vanish meanwhile, which `walk` passes over.
+    for parent, groups, _ in os.walk("/sys/fs/cgroup"):
+        for group in (os.path.join(parent, name) for name in groups if name in names):
+            left.append(group)
             for path, _, _ in sorted(os.walk(group), reverse=True):
                 try:
                     os.rmdir(path)

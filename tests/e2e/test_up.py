@@ -45,6 +45,10 @@ class Person:
         )
 
     def clear(self):
+        config = self.state / "run" / "server.json"
+        if config.exists():
+            # The runner looks for what this installation has left.
+            (self.state / "instance").write_text(json.loads(config.read_text())["instance"])
         for words in (["down", "--server-only"], ["clean"]):
             subprocess.run([BINARY, *words, "--state-dir", self.state], capture_output=True, timeout=UP_SECONDS_MAX)
 
