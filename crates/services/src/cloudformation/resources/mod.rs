@@ -34,6 +34,8 @@ mod logs_log_group;
 mod logs_log_stream;
 mod ssm_parameter;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use super::resource::ResourceType;
 

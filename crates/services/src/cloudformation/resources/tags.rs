@@ -16,7 +16,6 @@ pub(super) enum Tagged<'a> {
     Elbv2 { arn: &'a str },
     Logs { arn: &'a str },
     Parameter { name: &'a str },
-    Profile { name: &'a str },
     Role { name: &'a str },
 }
 
@@ -94,15 +93,6 @@ impl Tagged<'_> {
                     "ssm",
                     ("AddTagsToResource", of("Tags", list())),
                     ("RemoveTagsFromResource", of("TagKeys", keys())),
-                )
-            }
-            Self::Profile { name } => {
-                let of =
-                    |member, value| Value::structure([("InstanceProfileName", name.into()), (member, value)]);
-                (
-                    "iam",
-                    ("TagInstanceProfile", of("Tags", list())),
-                    ("UntagInstanceProfile", of("TagKeys", keys())),
                 )
             }
             Self::Role { name } => {
