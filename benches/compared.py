@@ -48,21 +48,18 @@ def sim():
     figure = Figure("sim")
     simulation = ["cargo", "run", "--release", "--quiet", "-p", "gantry-sim"]
     planted = [*simulation, "--features", "planted"]
-    code, help_lines = shown([*simulation, "--", "--help"], show=False)
-    if code != 0 or not any("--seeds" in line for line in help_lines):
-        print("    the simulation of this checkout does not take --seeds: nothing was measured")
+    # Compiles it, so that the seeds alone are measured.
+    code, _ = shown([*simulation, "--", "--help"], show=False)
+    if code != 0:
+        print("    the simulation could not be compiled: nothing was measured")
         return False
     begun = time.monotonic()
     code, lines = shown([*simulation, "--", "--seeds", str(SEEDS), "--jobs", "2"])
     figure.row(f"{SEEDS} seeds", round(time.monotonic() - begun, 1), "s", at_most=SEEDS_SECONDS_MAX)
     figure.row("exit code: 0 when no seed fails", code, at_most=0)
-    if any("--planted" in line for line in help_lines):
-        code, bugs = shown([*planted, "--", "--planted", "all", "--seeds", str(SEEDS), "--jobs", "2"])
-        figure.row("exit code: 0 when each planted bug is found", code, at_most=0)
-        lines += bugs
-    else:
-        print("    the simulation of this checkout plants no bugs: not measured")
-    return figure.finish(lines=lines)
+    code, bugs = shown([*planted, "--", "--planted", "all", "--seeds", str(SEEDS), "--jobs", "2"])
+    figure.row("exit code: 0 when each planted bug is found", code, at_most=0)
+    return figure.finish(lines=lines + bugs)
 
 
 def shown(command, show=True):

@@ -23,7 +23,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn new(vpc: &VpcId, address: Ipv4Addr) -> Self {
-        // The world's VPCs are `vpc-1` and `vpc-2`.
+        // The ids of the world's VPCs differ by their last byte.
         let vpc = vpc.as_str().bytes().next_back().unwrap_or_default();
         Self { vpc, address }
     }

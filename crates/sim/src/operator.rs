@@ -1,14 +1,16 @@
 //! Operators: callers of the API, who read, decide and commit as the API's handlers do.
 
+use gantry_domain::network::NetworkInterface;
 use gantry_domain::service::{Service, ServiceStatus};
 use gantry_domain::task::{DesiredStatus, StopCode, Task};
-use gantry_domain::{Change, Key, View};
+use gantry_domain::{Change, Key, Stored, View};
 use gantry_types::{TaskId, Timestamp};
 
 use crate::chance::Chance;
 use crate::happening::Happening;
 use crate::program::{BAD_REVISIONS, GOOD_REVISIONS, JOB_REVISION};
-use crate::records::{self, Site};
+use crate::records;
+use crate::site::Site;
 use crate::trace::trace;
 use crate::words::short;
 use crate::world::World;
@@ -23,6 +25,10 @@ const CONFLICTS_MAX: u32 = 16;
 const CALLS_MAX: u32 = 60;
 /// What never serves is mended after a while, but for one in so many.
 const BAD_STAYS_ONE_IN: u64 = 30;
+/// So long after a visit the VPC is deleted, unless somebody is in it.
+const LEAVES_AFTER_MIN: u64 = 60_000;
+const LEAVES_AFTER_MAX: u64 = 200_000;
+const VISITED_PREFIX: u8 = 24;
 const CALL_AGAIN_AFTER: u64 = 1_000;
 
 #[derive(Debug)]
@@ -40,13 +46,37 @@ pub(crate) struct Operation {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    Create { service: usize, revision: u32 },
-    Deploy { service: usize, revision: u32 },
-    Scale { service: usize, desired_count: u32 },
-    Configure { service: usize, minimum_percent: u32, maximum_percent: u32 },
-    Delete { service: usize },
-    Stop { task: TaskId },
-    Run { revision: u32 },
+    Create {
+        service: usize,
+        revision: u32,
+    },
+    Deploy {
+        service: usize,
+        revision: u32,
+    },
+    Scale {
+        service: usize,
+        desired_count: u32,
+    },
+    Configure {
+        service: usize,
+        minimum_percent: u32,
+        maximum_percent: u32,
+    },
+    Delete {
+        service: usize,
+    },
+    Stop {
+        task: TaskId,
+    },
+    Run {
+        revision: u32,
+    },
+    /// Runs a task in a VPC that is made for such tasks, and deleted when the last one has left.
+    Visit {
+        revision: u32,
+    },
+    Leave,
 }
 
 impl Operators {
@@ -80,6 +110,10 @@ impl World {
                 (self.chance.between(30_000, 300_000), *self.chance.pick(&GOOD_REVISIONS));
             self.call(delay + noticed, Kind::Deploy { service, revision });
         }
+        if let Kind::Visit { .. } = kind {
+            let stays = self.chance.between(LEAVES_AFTER_MIN, LEAVES_AFTER_MAX);
+            self.call(delay + stays, Kind::Leave);
+        }
         let operation = Operation { kind, conflicts: 0, calls: 0 };
         self.agenda.after(delay, Happening::Attempt(Box::new(operation)));
     }
@@ -92,7 +126,7 @@ impl World {
         let pause = self.chance.below(2 * self.swarm.operation_interval);
         self.agenda.after(pause, Happening::Operate);
         let service = self.chance.index(SERVICES);
-        let kind = match self.chance.below(20) {
+        let kind = match self.chance.below(23) {
             0..=5 => Kind::Deploy { service, revision: self.draw_revision() },
             6..=8 => Kind::Scale { service, desired_count: *self.chance.pick(&[0, 1, 2, 3, 5]) },
             9 => {
@@ -106,7 +140,8 @@ impl World {
                 Some(task) => Kind::Stop { task },
                 None => return,
             },
-            _ => Kind::Run { revision: *self.chance.pick(&[1, 2, JOB_REVISION, JOB_REVISION, 7, 8]) },
+            18 | 19 => Kind::Run { revision: *self.chance.pick(&[1, 2, JOB_REVISION, JOB_REVISION, 7, 8]) },
+            _ => Kind::Visit { revision: JOB_REVISION },
         };
         self.call(0, kind);
     }
@@ -246,8 +281,34 @@ fn decide(
             record.version += 1;
             Some(vec![Change::update(record, found.revision)])
         }
-        Kind::Run { revision } => Some(vec![Change::create(records::standalone(*revision, chance, now))]),
+        Kind::Run { revision } => {
+            Some(vec![Change::create(records::standalone(Site::Apart, *revision, chance, now))])
+        }
+        Kind::Visit { revision } => {
+            let mut changes = match view.vpc(&records::region(), &Site::Visited.vpc()) {
+                Some(_) => Vec::new(),
+                None => Site::Visited.records(VISITED_PREFIX, now),
+            };
+            changes.push(Change::create(records::standalone(Site::Visited, *revision, chance, now)));
+            Some(changes)
+        }
+        Kind::Leave => leave(view),
     }
+}
+
+/// A VPC is deleted with its subnet and security group, if nothing is in it.
+fn leave(view: &View) -> Option<Vec<Change>> {
+    let (region, id) = (records::region(), Site::Visited.vpc());
+    let vpc = view.vpc(&region, &id)?;
+    if view.scan::<NetworkInterface>("").any(|interface| interface.vpc == id) {
+        return None;
+    }
+    let mut changes = vec![Change::delete(vpc.key(), vpc.revision)];
+    let subnets = view.subnets_of_vpc(&region, &id);
+    changes.extend(subnets.map(|subnet| Change::delete(subnet.key(), subnet.revision)));
+    let groups = view.security_groups_of_vpc(&region, &id);
+    changes.extend(groups.map(|group| Change::delete(group.key(), group.revision)));
+    Some(changes)
 }
 
 fn update(

@@ -1,18 +1,16 @@
 //! Records as the API's calls make them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use gantry_domain::Change;
 use gantry_domain::elb::{
     Attributes, Forward, HealthCheck, Listener, ListenerProtocol, LoadBalancer, LoadBalancerState,
-    LoadBalancerSubnet, RuleAction, Scheme, TargetGroup, TargetProtocol, TargetType, WeightedTargetGroup,
+    RuleAction, Scheme, TargetGroup, TargetProtocol, TargetType, WeightedTargetGroup,
 };
-use gantry_domain::network::{Cidr, SecurityGroup, Subnet, Vpc};
 use gantry_domain::service::{
-    AwsvpcConfiguration, CircuitBreaker, Cluster, Deployment, DeploymentController, DeploymentStatus,
-    RolloutState, SchedulingStrategy, Service, ServiceLoadBalancer, ServiceStatus,
+    CircuitBreaker, Cluster, Deployment, DeploymentController, DeploymentStatus, RolloutState,
+    SchedulingStrategy, Service, ServiceLoadBalancer, ServiceStatus,
 };
 use gantry_domain::task::{
     Container, ContainerStatus, DesiredStatus, HealthStatus, PlacementWish, Task, TaskStatus, TaskTimes,
@@ -26,6 +24,7 @@ use gantry_types::{
 
 use crate::chance::Chance;
 use crate::program::{PORT, REVISIONS, containers};
+use crate::site::Site;
 
 const REGION: &str = "us-east-1";
 const ELB: &str = "elasticloadbalancing";
@@ -55,56 +54,11 @@ pub(crate) fn revision_of(definition: &Arn) -> u32 {
     definition.as_str().rsplit_once(':').and_then(|(_, text)| text.parse().ok()).unwrap_or(0)
 }
 
-/// A service's network: most live with the load balancer, some in a VPC of their own with the same addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Site {
-    Front,
-    Apart,
-}
-
 /// The networks, the cluster, the load balancer without listeners, and the task definitions.
 pub(crate) fn foundation(subnet_prefix: u8, now: Timestamp) -> Vec<Change> {
-    let subnet = |id: &str, vpc: &str, zone: &str, third: u8| Subnet {
-        region: region(),
-        id: id.into(),
-        vpc: vpc.into(),
-        cidr: Cidr::new(Ipv4Addr::new(172, 31, third, 0), subnet_prefix).expect("a range"),
-        availability_zone: zone.into(),
-        is_default: true,
-        map_public_ip: true,
-        document: Value::map(),
-    };
-    let own = |id: &str, zone: &str, third: u8| LoadBalancerSubnet {
-        subnet: id.into(),
-        availability_zone: zone.into(),
-        address: Ipv4Addr::new(172, 31, third, 4),
-    };
-    let vpc = |id: &str| Vpc {
-        region: region(),
-        id: id.into(),
-        cidr: Cidr::parse("172.31.0.0/16").expect("a range"),
-        is_default: id == "vpc-1",
-        created_at: now,
-        document: Value::map(),
-    };
-    let security_group = |id: &str, vpc: &str| SecurityGroup {
-        region: region(),
-        id: id.into(),
-        name: "default".to_owned(),
-        description: "default".to_owned(),
-        vpc: vpc.into(),
-        ingress: vec![],
-        egress: vec![],
-        document: Value::map(),
-    };
-    let mut changes = vec![
-        Change::create(vpc("vpc-1")),
-        Change::create(vpc("vpc-2")),
-        Change::create(subnet("subnet-a", "vpc-1", "us-east-1a", 0)),
-        Change::create(subnet("subnet-b", "vpc-1", "us-east-1b", 16)),
-        Change::create(subnet("subnet-c", "vpc-2", "us-east-1a", 0)),
-        Change::create(security_group("sg-1", "vpc-1")),
-        Change::create(security_group("sg-2", "vpc-2")),
+    let mut changes = Site::Front.records(subnet_prefix, now);
+    changes.extend(Site::Apart.records(subnet_prefix, now));
+    changes.extend([
         Change::create(Cluster {
             region: region(),
             name: cluster(),
@@ -118,17 +72,17 @@ pub(crate) fn foundation(subnet_prefix: u8, now: Timestamp) -> Vec<Change> {
             name: "front".to_owned(),
             dns_name: "Front-1.us-east-1.elb.localhost".to_owned(),
             scheme: Scheme::Internal,
-            vpc: "vpc-1".into(),
-            subnets: vec![own("subnet-a", "us-east-1a", 0), own("subnet-b", "us-east-1b", 16)],
+            vpc: Site::Front.vpc(),
+            subnets: Site::Front.balancer_subnets(),
             outside_address: None,
-            security_groups: vec!["sg-1".into()],
+            security_groups: vec![Site::Front.security_group().into()],
             state: LoadBalancerState::Provisioning,
             state_reason: None,
             attributes: Attributes::new(),
             created_at: now,
             document: Value::map(),
         }),
-    ];
+    ]);
     changes.extend((1..=REVISIONS).map(|revision| Change::create(definition(revision, now))));
     changes
 }
@@ -162,7 +116,7 @@ pub(crate) fn target_group(name: &str, port: u16, chance: &mut Chance, now: Time
         name: name.to_owned(),
         protocol: TargetProtocol::Http,
         port: 80,
-        vpc: "vpc-1".into(),
+        vpc: Site::Front.vpc(),
         target_type: TargetType::Ip,
         health_check: HealthCheck {
             enabled: !chance.one_in(10),
@@ -193,14 +147,6 @@ pub(crate) fn target_group(name: &str, port: u16, chance: &mut Chance, now: Time
         document: Value::map(),
     };
     vec![Change::create(group), Change::create(listener)]
-}
-
-fn network(site: Site) -> AwsvpcConfiguration {
-    let (subnets, group) = match site {
-        Site::Front => (vec!["subnet-a".into(), "subnet-b".into()], "sg-1"),
-        Site::Apart => (vec!["subnet-c".into()], "sg-2"),
-    };
-    AwsvpcConfiguration { subnets, security_groups: vec![group.into()], assign_public_ip: true }
 }
 
 /// A service as CreateService makes it, behind the target group of its own name if it has one.
@@ -262,7 +208,7 @@ pub(crate) fn deploy(service: &mut Service, site: Site, revision: u32, chance: &
         status: DeploymentStatus::Primary,
         task_definition: definition_arn(revision),
         launch_type: LaunchType::Fargate,
-        network: Some(network(site)),
+        network: Some(site.configuration()),
         desired_count: service.desired_count,
         rollout_state: RolloutState::InProgress,
         failed_tasks: 0,
@@ -277,7 +223,7 @@ pub(crate) fn deploy(service: &mut Service, site: Site, revision: u32, chance: &
 }
 
 /// A task as RunTask makes it.
-pub(crate) fn standalone(revision: u32, chance: &mut Chance, now: Timestamp) -> Task {
+pub(crate) fn standalone(site: Site, revision: u32, chance: &mut Chance, now: Timestamp) -> Task {
     let id = TaskId::new(Ids::from_seed(chance.number()).hex(32));
     let container = |name: &gantry_types::ContainerName| Container {
         name: name.clone(),
@@ -303,7 +249,7 @@ pub(crate) fn standalone(revision: u32, chance: &mut Chance, now: Timestamp) -> 
         launch_type: LaunchType::Fargate,
         cpu: CpuUnits(256),
         memory: MemoryMib(512),
-        wish: PlacementWish { network: Some(network(Site::Apart)), ..PlacementWish::default() },
+        wish: PlacementWish { network: Some(site.configuration()), ..PlacementWish::default() },
         node: None,
         container_instance: None,
         availability_zone: AvailabilityZone::default(),

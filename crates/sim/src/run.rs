@@ -36,12 +36,12 @@ pub fn run(seed: u64, options: Options) -> Report {
 }
 
 /// Runs one seed and prints its trace.
-pub fn run_traced(seed: u64, options: Options) -> Report {
+pub(crate) fn run_traced(seed: u64, options: Options) -> Report {
     tell(seed, options, Tracing::Printed).0
 }
 
 /// The last lines of a seed's trace: the same story, told once more.
-pub fn last_lines(seed: u64, options: Options) -> Vec<String> {
+pub(crate) fn last_lines(seed: u64, options: Options) -> Vec<String> {
     tell(seed, options, Tracing::Last(LAST_LINES)).1
 }
 
@@ -51,7 +51,7 @@ pub fn whole_trace(seed: u64, options: Options) -> Vec<String> {
 }
 
 /// The command that replays a seed.
-pub fn replay_command(seed: u64, options: Options) -> String {
+pub(crate) fn replay_command(seed: u64, options: Options) -> String {
     match options.planted {
         None => format!("cargo run --release -p gantry-sim -- --seed {seed} --trace"),
         Some(planted) => format!(
@@ -75,4 +75,46 @@ fn tell(seed: u64, options: Options, tracing: Tracing) -> (Report, Vec<String>) 
         violation: world.violation.take(),
     };
     (report, world.trace.into_lines())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_tells_the_same_story() {
+        let traced = || tell(7, Options::default(), Tracing::Last(usize::MAX));
+        let told = traced();
+        assert_eq!(told, traced());
+        let (report, lines) = told;
+        assert!(lines.len() > 1000, "an hour has more to tell than {} lines", lines.len());
+        assert_eq!(report, run(7, Options::default()), "writing the trace changes nothing");
+        assert_ne!(report.fingerprint, run(8, Options::default()).fingerprint);
+    }
+
+    const ABOVE: &str = "never above the maximum by our own act";
+    const FOUND: [(Planted, u64, &str); 10] = [
+        (Planted::CommitTwice, 1, "a task's life goes one way"),
+        (Planted::DoubleStart, 1, "a container is started at most once"),
+        (Planted::ForgottenDrain, 1, "a task is drained before it is stopped"),
+        (Planted::DrainedTooEarly, 1, "a target is drained when no request is on it"),
+        (Planted::LostCommit, 2, "the store opens after every crash"),
+        (Planted::ReusedAddress, 1, "an address has one owner in its VPC"),
+        (Planted::MaximumOffByOne, 1, ABOVE),
+        (Planted::MinimumIgnored, 1, "never below the minimum by our own act"),
+        (Planted::StopsWhenAlone, 1, "a task is stopped only if somebody asked for it"),
+        (Planted::StaleView, 2, ABOVE),
+    ];
+
+    /// Each at a seed that is known to find it soon; the other bugs show when something never comes to rest, which takes long. A
+    /// bug that is not found there any more needs another seed here, if the table of all planted bugs still finds it, and a better
+    /// rule if not.
+    #[test]
+    fn planted_bugs_are_found() {
+        for (planted, seed, rule) in FOUND {
+            let report = run(seed, Options { planted: Some(planted) });
+            let broken = report.violation.as_ref().map(|violation| violation.invariant);
+            assert_eq!(broken, Some(rule), "{} with seed {seed}: {report:?}", planted.name());
+        }
+    }
 }

@@ -164,6 +164,7 @@ impl World {
                 self.violate("time goes on", format!("{HAPPENINGS_MAX} happenings"));
             }
             self.trace.mix(self.agenda.now());
+            self.trace.mix(self.ledger.view.revision());
             self.happen(happening);
         }
     }

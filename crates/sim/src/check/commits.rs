@@ -2,9 +2,12 @@
 
 use gantry_domain::elb::{LoadBalancer, Target};
 use gantry_domain::network::NetworkInterface;
+use gantry_domain::node::{Node, NodeState};
 use gantry_domain::task::{DesiredStatus, Task, TaskStatus};
 use gantry_domain::{Action, Change, Record};
+use gantry_types::NodeId;
 
+use super::COMMIT_MAX;
 use crate::ledger::Ledger;
 use crate::world::World;
 
@@ -19,6 +22,10 @@ impl World {
             let Action::Put(record) = &change.action else { continue };
             let broken = match record {
                 Record::Task(task) => self.watch_task(task),
+                Record::Node(node) => {
+                    self.watch_node(node);
+                    None
+                }
                 Record::Target(target) => {
                     self.watch_target(target);
                     None
@@ -38,6 +45,9 @@ impl World {
     /// A task's life goes one way.
     fn watch_task(&mut self, task: &Task) -> Option<(&'static str, String)> {
         let before = self.ledger.view.get::<Task>(&gantry_domain::Stored::key(task))?;
+        if task.is_stopped() && !before.is_stopped() && self.was_lost(task.node.as_ref()) {
+            self.watched.given_up.insert(task.id.clone());
+        }
         let went_back = task.last_status < before.last_status
             || (before.desired_status == DesiredStatus::Stopped
                 && task.desired_status == DesiredStatus::Running)
@@ -51,6 +61,22 @@ impl World {
                 task.id, before.last_status, before.desired_status, task.last_status, task.desired_status
             );
             ("a task's life goes one way", what)
+        })
+    }
+
+    fn watch_node(&mut self, node: &Node) {
+        let was_lost = self.ledger.view.node(&node.id).is_some_and(|before| before.state == NodeState::Lost);
+        if was_lost || node.state == NodeState::Lost {
+            self.watched.lost_at.insert(node.id.clone(), self.agenda.now());
+        }
+    }
+
+    /// Whether the node is lost, or was when what is committed now was decided.
+    fn was_lost(&self, node: Option<&NodeId>) -> bool {
+        node.is_some_and(|id| {
+            let is_lost = self.ledger.view.node(id).is_some_and(|node| node.state == NodeState::Lost);
+            let at = self.watched.lost_at.get(id);
+            is_lost || at.is_some_and(|at| at + COMMIT_MAX >= self.agenda.now())
         })
     }
 

@@ -9,10 +9,13 @@ mod tasks;
 use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_domain::Key;
-use gantry_types::{RegistrationId, TaskId};
+use gantry_types::{NodeId, RegistrationId, TaskId};
 
 use crate::agenda::At;
 use crate::happening::ContainerRef;
+
+/// What was decided is committed within this.
+const COMMIT_MAX: u64 = 3_000;
 
 /// What the rules remember.
 #[derive(Debug, Default)]
@@ -23,6 +26,10 @@ pub(crate) struct Watched {
     draining_at: BTreeMap<RegistrationId, At>,
     /// Whose target a registration is.
     task_of: BTreeMap<RegistrationId, TaskId>,
+    /// When each node was last known as lost.
+    lost_at: BTreeMap<NodeId, At>,
+    /// Tasks that ended in the records because their node was lost. They may still run, and their addresses are free.
+    given_up: BTreeSet<TaskId>,
     /// Healthy tasks that the commit that is being looked at stops, by their services.
     stopped: BTreeMap<Key, usize>,
     /// Services of which it starts tasks.

@@ -96,8 +96,13 @@ impl World {
         let desired = service.desired_count as usize;
         let rollout = service.primary().map(|primary| primary.rollout_state);
         let is_complete = rollout == Some(RolloutState::Completed) && service.deployments.len() == 1;
-        if is_complete && wanted.len() == desired && running == desired && service.steady {
-            return Standing::Settled;
+        let is_settled = is_complete && wanted.len() == desired && running == desired && service.steady;
+        let is_bad =
+            service.deployments.iter().any(|it| BAD_REVISIONS.contains(&revision_of(&it.task_definition)));
+        if is_settled {
+            // A program that serves for a while and ends, again and again, is replaced each time, and the events say so.
+            let is_restless = is_bad && self.says_replaced(service.value());
+            return if is_restless { Standing::Named } else { Standing::Settled };
         }
         let what = format!(
             "{running} of {} wanted tasks run, {desired} are desired, the rollout is {rollout:?}, steady: {}",
@@ -105,8 +110,6 @@ impl World {
             service.steady
         );
         // A good deployment must come to rest; one that is bad, or that its own limits block, must say so.
-        let is_bad =
-            service.deployments.iter().any(|it| BAD_REVISIONS.contains(&revision_of(&it.task_definition)));
         let is_blocked = service.maximum() <= service.minimum_healthy();
         // The circuit breaker holds a service until somebody deploys anew.
         let is_held = rollout == Some(RolloutState::Failed);
@@ -115,6 +118,7 @@ impl World {
         } else {
             service.told.keys().any(|it| names_a_cause(it))
         };
+        let said = said || (is_bad && is_complete && self.says_replaced(service.value()));
         if (is_bad || is_blocked || is_held) && said { Standing::Named } else { Standing::Moving(what) }
     }
 
@@ -123,6 +127,14 @@ impl World {
         let text = format!("(deployment {}) deployment failed", primary.id);
         let mut events = self.ledger.view.events_of(&service.region, &service.cluster, &service.name);
         events.any(|event| event.message.contains(&text))
+    }
+
+    /// Whether tasks were started although nobody asked for anything any more.
+    fn says_replaced(&self, service: &Service) -> bool {
+        let quiet = self.agenda.now().saturating_sub(FAULTS_LAST + PATIENCE);
+        let since = self.wall(0).millis() - i64::try_from(quiet).unwrap_or(0);
+        let mut events = self.ledger.view.events_of(&service.region, &service.cluster, &service.name);
+        events.any(|event| event.created_at.millis() >= since && event.message.contains(" has started "))
     }
 
     fn tasks_move(&self, is_restless: &dyn Fn(&Task) -> bool) -> Option<String> {

@@ -5,15 +5,14 @@ use gantry_domain::elb::Target;
 use gantry_domain::task::{DesiredStatus, Registration, StopCode};
 use gantry_lb::core::TargetKey;
 use gantry_node::core::TaskState;
+use gantry_types::TaskId;
 
+use super::COMMIT_MAX;
 use crate::happening::ContainerRef;
 use crate::machine::Address;
 use crate::records::task_name;
 use crate::words::short;
 use crate::world::World;
-
-/// The delay counts from the decision, and is watched from its commit, which may take so long.
-const COMMIT_MAX: u64 = 3_000;
 
 impl World {
     /// A node is about to send a container its stop signal, or to kill it.
@@ -31,13 +30,18 @@ impl World {
             let what = format!("{} of task {}", of.name, short(of.task.as_str()));
             return self.violate("a task is stopped only if somebody asked for it", what);
         }
-        // The node was away for so long that its tasks were given up.
-        if record.stop_code == Some(StopCode::InfrastructureHealth) || of.name.as_str() != "app" {
+        if self.is_given_up(&of.task) || of.name.as_str() != "app" {
             return;
         }
         for registration in record.registrations.clone() {
             self.check_drained_before_signal(of, &registration);
         }
+    }
+
+    /// The node was away for so long that its tasks were given up.
+    pub(super) fn is_given_up(&self, task: &TaskId) -> bool {
+        let code = self.record_of(task).and_then(|record| record.stop_code);
+        code == Some(StopCode::InfrastructureHealth) || self.watched.given_up.contains(task)
     }
 
     fn check_drained_before_signal(&mut self, of: &ContainerRef, registration: &Registration) {
@@ -69,6 +73,7 @@ impl World {
     fn delay_is_over(&self, key: &TargetKey) -> bool {
         let Some(since) = self.watched.draining_at.get(&key.registration) else { return false };
         let Some(group) = self.ledger.view.target_group(&key.target_group) else { return true };
+        // It counts from the decision, and is watched from its commit.
         let delay = u64::try_from(group.deregistration_delay().as_millis()).unwrap_or(u64::MAX);
         self.agenda.now() + COMMIT_MAX >= since + delay
             || self.weather.jumped_at.is_some_and(|jumped| jumped >= *since)

@@ -71,9 +71,7 @@ impl World {
         let is_alive =
             self.machines[*machine].containers.iter().any(|(of, it)| of.task == *other && it.is_alive());
         // A node that was lost came back with what was taken from it.
-        let was_lost = self
-            .record_of(other)
-            .is_none_or(|task| task.stop_code == Some(gantry_domain::task::StopCode::InfrastructureHealth));
+        let was_lost = self.record_of(other).is_none() || self.is_given_up(other);
         if is_alive && !was_lost {
             let what =
                 format!("{address} of task {} is given to {}", short(other.as_str()), short(task.as_str()));
