@@ -21,7 +21,7 @@ pub(crate) fn ask(headers: &[(&str, &str)], body: &str) -> Result<Call, Box<Resp
         now: Timestamp::EPOCH,
         request_id: "request-1".to_owned(),
     };
-    let auth = Auth { lookup: &|_| None, mode: AuthMode::AcceptAny, anonymous: Principal::root() };
+    let auth = Auth { lookup: &|_, _| None, mode: AuthMode::AcceptAny, anonymous: Principal::root() };
     parse_request(&SERVICES, &request, &auth).map_err(Box::new)
 }
 
