@@ -12,6 +12,8 @@
 
 use std::process::ExitCode;
 
+mod aws_profile;
+mod caller;
 pub mod cli;
 mod client;
 pub mod config;
@@ -28,6 +30,7 @@ mod node;
 pub mod profile;
 pub mod roles;
 pub mod supervisor;
+mod unit;
 mod up;
 
 /// Runs the command that the process was started with.

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Failure, StateDirArgument};
+use crate::aws_profile::{self, Wanted};
+use crate::caller::Caller;
 use crate::profile::{Profile, ProfileError};
 
 /// Print the variables that point AWS's tools at this server.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  eval $(gantry env)\n  gantry env --shell fish | source\n  gantry env --shell json"
+    after_help = "Examples:\n  eval $(gantry env)\n  gantry env --shell fish | source\n  gantry env --shell json\n  gantry env --profile && aws --profile gantry ecs list-clusters"
 )]
 pub(crate) struct EnvArguments {
     #[command(flatten)]
@@ -18,6 +20,9 @@ pub(crate) struct EnvArguments {
     /// How to write them
     #[arg(long, value_enum, default_value_t = Shell::Sh)]
     shell: Shell,
+    /// Write a profile of this name into ~/.aws/config and ~/.aws/credentials instead [default: gantry]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "gantry", conflicts_with = "shell")]
+    profile: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -49,8 +54,39 @@ pub(crate) fn print(arguments: &EnvArguments) -> Result<ExitCode, Failure> {
         };
         Failure::new("finding the server's endpoint and access key", error, next)
     })?;
-    print!("{}", render(&profile, arguments.shell));
+    match &arguments.profile {
+        Some(name) => write_aws(name, profile)?,
+        None => print!("{}", render(&profile, arguments.shell)),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// With sudo the files of whoever called it are meant.
+fn write_aws(name: &str, profile: Profile) -> Result<(), Failure> {
+    let attempted = "writing the AWS profile";
+    let name = aws_profile::checked_name(name)
+        .map_err(|error| Failure::new(attempted, error, "choose another name: gantry env --profile NAME"))?;
+    let is_own = crate::profile::sudo_user().is_none();
+    // Root's variables name root's files.
+    let named = |variable: &str| std::env::var_os(variable).filter(|_| is_own).map(PathBuf::from);
+    let wanted = Wanted {
+        name: name.clone(),
+        profile,
+        config: named("AWS_CONFIG_FILE"),
+        credentials: named("AWS_SHARED_CREDENTIALS_FILE"),
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        let next = "choose another name (gantry env --profile NAME), or correct those files";
+        Failure::new(attempted, error, next)
+    };
+    let input = serde_json::to_vec(&wanted).map_err(|error| failed(&error))?;
+    let caller = Caller::find().map_err(|error| failed(&error))?;
+    let answer = caller.run_self(&["write-aws-profile"], &input).map_err(|error| failed(&error))?;
+    let [config, credentials]: [PathBuf; 2] =
+        serde_json::from_slice(&answer).map_err(|error| failed(&error))?;
+    println!("wrote the profile {name} to {} and {}", config.display(), credentials.display());
+    println!("next: aws --profile {name} ecs list-clusters");
+    Ok(())
 }
 
 fn render(profile: &Profile, shell: Shell) -> String {

@@ -12,12 +12,15 @@ mod failure;
 mod forward;
 mod image;
 mod inside;
+mod install;
 mod load;
+mod manual;
 mod operations;
 mod screen;
 mod server;
 mod up;
 mod version;
+mod workspace;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -62,6 +65,8 @@ enum Command {
     Image(image::ImageArguments),
     Load(load::LoadArguments),
     Operations(operations::OperationsArguments),
+    Completions(manual::CompletionsArguments),
+    Man(manual::ManArguments),
     Version(version::VersionArguments),
     #[command(hide = true)]
     Control(ChildArguments),
@@ -71,6 +76,10 @@ enum Command {
     Node(ChildArguments),
     #[command(hide = true, name = "write-profile")]
     WriteProfile(env::WriteProfileArguments),
+    #[command(hide = true, name = "write-aws-profile")]
+    WriteAwsProfile(workspace::WriteAwsProfileArguments),
+    #[command(hide = true, name = "terraform-workspace")]
+    TerraformWorkspace(workspace::TerraformWorkspaceArguments),
 }
 
 /// A part of a running server; `gantry server` starts it.
@@ -110,8 +119,12 @@ pub fn run() -> ExitCode {
         Command::Image(arguments) => image::run(arguments),
         Command::Load(arguments) => load::run(arguments),
         Command::Operations(arguments) => operations::print(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
         Command::Version(arguments) => version::print(&arguments),
         Command::WriteProfile(arguments) => env::write_profile(&arguments),
+        Command::WriteAwsProfile(arguments) => workspace::write_aws_profile(&arguments),
+        Command::TerraformWorkspace(arguments) => workspace::terraform_workspace(&arguments),
         Command::Control(arguments) => child(Role::Control, &arguments),
         Command::Lb(arguments) => child(Role::Lb, &arguments),
         Command::Node(arguments) => child(Role::Node, &arguments),

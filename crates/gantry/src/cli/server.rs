@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use gantry_node::shell::ImagePullBehavior;
 use rustix::process::Signal;
 
+use super::install::PrintOnly;
 use super::{Failure, StateDirArgument};
 use crate::config::{ConfigError, LogFormat, RawServerConfig, ServerConfig, defaults};
 use crate::credentials::Credentials;
@@ -20,7 +21,7 @@ use crate::descriptors::handoff::Taken;
 use crate::hosts::Block;
 use crate::layout::Layout;
 use crate::profile::Profile;
-use crate::supervisor::{self, ChildPlan, LockError, Plan, Role, ServerLock};
+use crate::supervisor::{self, ChildPlan, Ended, LockError, Plan, Role, ServerLock};
 
 /// A server that was just told to end may still hold the lock for a moment.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -41,6 +42,7 @@ Examples:
   sudo gantry server
   sudo gantry server --detach
   gantry server --listen 127.0.0.1:4577 --state-dir ~/lab
+  sudo gantry server --install --region eu-central-1
 
 SIGTERM or Ctrl-C stops the server in order; containers go on, and the next start manages them again.
 SIGUSR2 (see --replace) leaves load balancer and containers to the next server without a failed request.")]
@@ -84,9 +86,26 @@ pub(crate) struct ServerArguments {
     /// Take over from a running server of the same state directory, without a failed request
     #[arg(long)]
     replace: bool,
+    /// Install it as a service of systemd, with the other options given, and start it
+    #[arg(long, conflicts_with_all = ["detach", "replace", "foreground"])]
+    install: bool,
+    /// Stop the service and remove it
+    #[arg(long, conflicts_with_all = ["install", "detach", "replace", "foreground"])]
+    uninstall: bool,
+    /// With --install: only show the unit
+    #[arg(long, requires = "install")]
+    print: bool,
 }
 
 pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
+    if arguments.install {
+        let print_only = if arguments.print { PrintOnly::Yes } else { PrintOnly::No };
+        let paths = [arguments.state_dir.state_dir.as_ref(), arguments.registry_config.as_ref()];
+        return super::install::install(print_only, &paths);
+    }
+    if arguments.uninstall {
+        return super::install::uninstall();
+    }
     if arguments.detach {
         return detach(&arguments);
     }
@@ -137,8 +156,13 @@ pub(crate) fn serve(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let listener = listen(config.listen)?;
     supervisor::raise_open_files_limit();
     tracing::info!(state = %config.state_dir.display(), instance = %config.instance, "gantry {} starts", env!("CARGO_PKG_VERSION"));
-    supervisor::run(plan(&config, &layout, listener)).map_err(|error| cannot(&error))?;
-    Ok(ExitCode::SUCCESS)
+    let ended = supervisor::run(plan(&config, &layout, listener)).map_err(|error| cannot(&error))?;
+    // systemd starts the next one where this one left its work, and not where it stopped.
+    let is_managed = std::env::var_os("INVOCATION_ID").is_some();
+    Ok(match ended {
+        Ended::HandedOver if is_managed => ExitCode::from(crate::unit::HANDED_OVER),
+        Ended::HandedOver | Ended::Stopped => ExitCode::SUCCESS,
+    })
 }
 
 /// The API's socket, made before anything is started: an address that is taken is a reason not to start, and who connects

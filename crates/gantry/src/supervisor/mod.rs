@@ -29,7 +29,7 @@ pub use limits::raise_open_files_limit;
 pub(crate) use lock::signal;
 pub use lock::{LockError, ServerLock, hand_over_pid, running_pid};
 pub use notify::notify_ready;
-pub use serve::run;
+pub use serve::{Ended, run};
 
 /// What a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

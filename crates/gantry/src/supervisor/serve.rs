@@ -43,9 +43,18 @@ enum Stage {
     Done,
 }
 
+/// How a supervisor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// In order, and its children with it.
+    Stopped,
+    /// Alone: load balancer and containers wait for the next one.
+    HandedOver,
+}
+
 /// Supervises until a signal ends it: SIGTERM, SIGINT and SIGHUP end the children in order (a second one at once); SIGUSR2 ends
 /// the supervisor alone, for the next one to take over.
-pub fn run(mut plan: Plan) -> Result<(), SupervisorError> {
+pub fn run(mut plan: Plan) -> Result<Ended, SupervisorError> {
     let signals = take_signals().map_err(SupervisorError::Signals)?;
     let now = Instant::now();
     let mut supervisor = Supervisor {
@@ -74,13 +83,13 @@ pub fn run(mut plan: Plan) -> Result<(), SupervisorError> {
                     tracing::info!(
                         "handing over: the load balancer and the containers go on without a supervisor"
                     );
-                    return Ok(());
+                    return Ok(Ended::HandedOver);
                 }
             }
         }
     }
     tracing::info!("stopped");
-    Ok(())
+    Ok(Ended::Stopped)
 }
 
 fn take_signals() -> io::Result<SignalFd> {

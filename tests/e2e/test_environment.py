@@ -1,0 +1,115 @@
+"""`gantry env --profile`: AWS's own tools find the server by a profile, and everything else in their files stays."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+
+import boto3
+import pytest
+
+from conftest import BINARY, ENDPOINT, WORLD
+
+CONFIG = "# mine\n[default]\nregion = eu-west-1\n\n[profile prod]\nsso_session = work\n"
+CREDENTIALS = "[prod]\naws_access_key_id = AKIAPRODUCTION\n"
+
+
+@pytest.fixture
+def home():
+    folder = WORLD / "somebody"
+    (folder / ".aws").mkdir(parents=True)
+    (folder / ".aws" / "config").write_text(CONFIG)
+    (folder / ".aws" / "credentials").write_text(CREDENTIALS)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def env(server, *words, home, check=True, **more):
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), **more}
+    return server.run("env", "--profile", *words, "--state-dir", server.state, env=environment, check=check)
+
+
+def test_the_aws_cli_and_boto3_use_the_profile(server, home, monkeypatch):
+    told = env(server, home=home).stdout
+    assert "aws --profile gantry ecs list-clusters" in told
+    for name in ("config", "credentials"):
+        assert (home / ".aws" / name).stat().st_mode & 0o777 == 0o600
+    assert (home / ".aws" / "config").read_text().startswith(CONFIG)
+    assert (home / ".aws" / "credentials").read_text().startswith(CREDENTIALS)
+    once = (home / ".aws" / "config").read_text()
+    env(server, home=home)
+    assert (home / ".aws" / "config").read_text() == once
+
+    path = server.variables()["PATH"]
+    run = subprocess.run(
+        [shutil.which("aws", path=path), "--profile", "gantry", "sts", "get-caller-identity"],
+        env={"PATH": path, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["Account"] == "123456789012"
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    client = boto3.Session(profile_name="gantry").client("ecs")
+    assert client.meta.endpoint_url == ENDPOINT
+    assert client.list_clusters()["clusterArns"] == []
+
+
+def test_a_profile_of_an_account_is_refused(server, home):
+    for name in ("default", "prod"):
+        run = env(server, name, home=home, check=False)
+        assert run.returncode == 1
+        assert f"has a profile '{name}' that leads to AWS" in run.stderr
+    run = env(server, "a b", home=home, check=False)
+    assert run.returncode == 1 and "no name for a profile" in run.stderr
+    assert (home / ".aws" / "config").read_text() == CONFIG
+    assert (home / ".aws" / "credentials").read_text() == CREDENTIALS
+
+
+def test_with_sudo_it_is_the_profile_of_who_called(server, home):
+    """A process of that user writes it: what it cannot write stays, and the files are theirs."""
+    user = 54321
+    passwd = WORLD / "passwd"
+    with open("/etc/passwd") as known:
+        passwd.write_text(known.read() + f"somebody:x:{user}:{user}::{home}:/bin/sh\n")
+    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
+    try:
+        os.chmod(WORLD, 0o711)
+        for path in (home, home / ".aws", home / ".aws" / "config", home / ".aws" / "credentials"):
+            os.chown(path, user, user)
+        sudo = {"SUDO_UID": str(user), "SUDO_GID": str(user)}
+        env(server, home="/root", **sudo)
+        for name in ("config", "credentials"):
+            found = (home / ".aws" / name).stat()
+            assert (found.st_uid, found.st_mode & 0o777) == (user, 0o600)
+        assert "[profile gantry]" in (home / ".aws" / "config").read_text()
+        # Somebody else's file behind a link is not written to, though root could.
+        target = WORLD / "roots"
+        target.write_text("kept")
+        target.chmod(0o644)
+        (home / ".aws" / "config").unlink()
+        (home / ".aws" / "config").symlink_to(target)
+        run = env(server, home="/root", check=False, **sudo)
+        assert run.returncode == 1, run.stdout
+        assert target.read_text() == "kept"
+    finally:
+        subprocess.run(["umount", "/etc/passwd"], check=False)
+        with contextlib.suppress(OSError):
+            passwd.unlink()
+
+
+def test_completions_man_page_and_unit_are_printed():
+    def printed(*words):
+        return subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert "_gantry()" in printed("completions", "bash")
+    assert printed("man").startswith(".ie")
+    unit = printed("server", "--install", "--print", "--listen", "127.0.0.1:5000")
+    assert "ExecStart=/usr/local/bin/gantry server --listen 127.0.0.1:5000\n" in unit
+    refused = subprocess.run([BINARY, "server", "--install", "--print", "--state-dir", "x"], capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "whole path" in refused.stderr
