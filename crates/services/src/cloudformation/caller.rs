@@ -73,10 +73,6 @@ impl Caller {
         self.run(Arc::new(self.context.accompanied(companion)), service, operation, input).await
     }
 
-    pub(super) fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
-
     async fn run(
         &self,
         context: Arc<Context>,

@@ -18,7 +18,6 @@ pub(crate) enum HandlerErrorCode {
     AccessDenied,
     AlreadyExists,
     GeneralServiceException,
-    InternalFailure,
     InvalidRequest,
     NotFound,
     NotStabilized,

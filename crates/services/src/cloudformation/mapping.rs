@@ -32,7 +32,7 @@ pub(super) fn input(
         let mut place = Place { renames, path: format!("#/{name}"), problems: &mut problems };
         input.set(member, place.convert(member_shape, value, DEPTH_MAX));
     }
-    refuse(wanted.logical_id, problems)?;
+    refuse(wanted.logical_id, &problems)?;
     Ok(input)
 }
 
@@ -55,7 +55,7 @@ fn member(
 }
 
 /// What CloudFormation says of properties that are not of their type's schema.
-fn refuse(logical_id: &str, problems: Vec<String>) -> Result<(), Failure> {
+fn refuse(logical_id: &str, problems: &[String]) -> Result<(), Failure> {
     if problems.is_empty() {
         return Ok(());
     }
@@ -181,7 +181,7 @@ pub(super) fn check(
             Some(_) => {}
         }
     }
-    refuse(logical_id, problems)
+    refuse(logical_id, &problems)
 }
 
 /// What the kind wants, if the value is not of it.
@@ -189,7 +189,6 @@ fn mismatch(kind: Kind, value: &Value) -> Option<&'static str> {
     let (fits, expected) = match kind {
         Kind::String => (!matches!(value, Value::List(_) | Value::Map(_)), "String"),
         Kind::Integer => (integer(value).is_some(), "Integer"),
-        Kind::Number => (number(value).is_some(), "Number"),
         Kind::Boolean => (truth(value).is_some(), "Boolean"),
         Kind::Strings => match value {
             Value::List(items) => (items.iter().all(|item| text(item).is_some()), "List of String"),

@@ -18,8 +18,6 @@ use super::resource::Wanted;
 use super::resources;
 use crate::ec2::region::ZONE_LETTERS;
 
-pub(super) const WAIT_CONDITION: &str = "AWS::CloudFormation::WaitCondition";
-
 pub(super) struct Plan {
     pub(super) evaluation: Evaluation,
     /// The stack's own tags with CloudFormation's, but for the logical id's.
@@ -123,7 +121,7 @@ impl Plan {
 
     /// Checks properties against the resource's type: those of the table, and, once all values are known, what is inside of
     /// them, as far as the creating call's shape tells.
-    pub(super) fn check(&self, stack: &Stack, id: &str, kept: &Kept) -> Result<(), Failure> {
+    pub(super) fn check(&self, id: &str, kept: &Kept) -> Result<(), Failure> {
         let Some(kind) = resources::find(&kept.resource_type) else {
             return Err(Failure::plain(format!(
                 "Gantry does not support resources of the type {} yet.",
@@ -135,9 +133,6 @@ impl Plan {
             return Ok(());
         }
         let wanted = Wanted {
-            region: &stack.region,
-            stack_name: &stack.name,
-            stack_id: &stack.id,
             logical_id: id,
             resource_type: kind.name(),
             properties: &kept.properties,
@@ -152,7 +147,7 @@ impl Plan {
     pub(super) fn check_all(&self, view: &View, stack: &Stack) -> Result<Vec<(String, Failure)>, Failure> {
         let preview = Preview::new(view, stack, self).map_err(|error| Failure::plain(error.message))?;
         let check = |id: &String| {
-            let kept = self.kept_in(&preview, id).and_then(|kept| self.check(stack, id, &kept));
+            let kept = self.kept_in(&preview, id).and_then(|kept| self.check(id, &kept));
             kept.err().map(|failure| (id.clone(), failure))
         };
         Ok(self.evaluation.graph().resources().filter_map(check).collect())
@@ -165,14 +160,6 @@ impl Plan {
         stack: &Stack,
         resource: &Resource,
     ) -> Result<Option<(usize, Duration)>, Failure> {
-        let properties = &resource.now.properties;
-        if resource.now.resource_type == WAIT_CONDITION {
-            let number = |name: &str| {
-                properties.get(name).and_then(mapping::integer).and_then(|n| u64::try_from(n).ok())
-            };
-            let count = number("Count").unwrap_or(1).try_into().unwrap_or(usize::MAX);
-            return Ok(Some((count, Duration::from_secs(number("Timeout").unwrap_or(300)))));
-        }
         let known = Known::new(view, stack).map_err(|error| Failure::plain(error.message))?;
         let policy = self.evaluation.creation_policy(&resource.logical_id, &known)?;
         let signal = policy.and_then(|policy| policy.resource_signal);

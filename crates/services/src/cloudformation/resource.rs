@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use gantry_types::{Region, Value};
+use gantry_types::Value;
 
 use super::caller::Caller;
 use super::failure::Failure;
@@ -123,7 +123,6 @@ impl Property {
 pub(crate) enum Kind {
     String,
     Integer,
-    Number,
     Boolean,
     /// Texts.
     Strings,
@@ -162,9 +161,6 @@ impl Naming {
 /// What a resource shall be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) region: &'a Region,
-    pub(crate) stack_name: &'a str,
-    pub(crate) stack_id: &'a str,
     pub(crate) logical_id: &'a str,
     pub(crate) resource_type: &'static str,
     /// Resolved, in CloudFormation's names; a property that is `AWS::NoValue` is absent.

@@ -47,17 +47,23 @@ pub(in crate::cloudformation) fn create(
         check_updatable(&stack)?;
     }
     let existing = ChangeSet::list(view, &stack)?;
-    if let Some(same) = existing.iter().find(|set| set.name == input.change_set_name) {
-        if input.client_token.is_some() && same.document.client_token == input.client_token {
+    let same = existing.iter().position(|set| set.name == input.change_set_name);
+    let replaced = match same.map(|index| &existing[index]) {
+        None => None,
+        Some(same) if input.client_token.is_some() && same.document.client_token == input.client_token => {
             let output =
                 CreateChangeSetOutput { id: Some(same.document.id.clone()), stack_id: Some(stack.id) };
             return Ok((output, vec![]));
         }
-        return Err(errors::already_exists_exception(format!(
-            "ChangeSet {} cannot be created due to a mismatch with existing attribute Name",
-            input.change_set_name
-        )));
-    }
+        // The AWS CLI names change sets by the second, and here several fit into one.
+        Some(same) if is_done(&same.document) => Some(same),
+        Some(_) => {
+            return Err(errors::already_exists_exception(format!(
+                "ChangeSet {} cannot be created due to a mismatch with existing attribute Name",
+                input.change_set_name
+            )));
+        }
+    };
     if existing.len() >= CHANGE_SETS_MAX {
         return Err(errors::limit_exceeded_exception(format!(
             "Limit for change sets has been exceeded: {CHANGE_SETS_MAX}"
@@ -107,7 +113,13 @@ pub(in crate::cloudformation) fn create(
         operation: stack.operation,
     };
     let output = CreateChangeSetOutput { id: Some(set.id.clone()), stack_id: Some(stack.id.clone()) };
-    let mut commit = vec![set.create(&stack)];
+    let mut commit = vec![match replaced {
+        Some(old) => {
+            Found { document: set, revision: old.revision, class: old.class.clone(), name: old.name.clone() }
+                .update()
+        }
+        None => set.create(&stack),
+    }];
     match found {
         Some(found) => commit.push(found.check()),
         None => {
@@ -118,6 +130,11 @@ pub(in crate::cloudformation) fn create(
         }
     }
     Ok((output, commit))
+}
+
+/// Nothing can be done with it any more but to read it.
+fn is_done(set: &ChangeSet) -> bool {
+    set.status == ChangeSetStatus::Failed || set.execution == ExecutionStatus::ExecuteComplete
 }
 
 fn refuse_unserved(input: &CreateChangeSetInput) -> Result<(), ApiError> {

@@ -27,6 +27,7 @@ fn validation(message: impl Into<String>) -> ApiError {
     ApiError::sender("ValidationError", message)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn of_template(error: TemplateError) -> ApiError {
     validation(error.to_string())
 }

@@ -94,7 +94,7 @@ pub(in crate::cloudformation) fn summary(
         metadata: template.metadata.as_ref().map(json_text),
         declared_transforms: (!template.transforms.is_empty()).then(|| template.transforms.clone()),
         resource_identifier_summaries: None,
-        warnings: (!unknown.is_empty()).then(|| Warnings { unrecognized_resource_types: Some(unknown) }),
+        warnings: (!unknown.is_empty()).then_some(Warnings { unrecognized_resource_types: Some(unknown) }),
     })
 }
 

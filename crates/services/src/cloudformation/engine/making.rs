@@ -28,6 +28,7 @@ pub(super) enum Made {
 }
 
 /// What the version asks of a resource.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
 enum Task {
     /// It is as it shall be.
     Nothing,
@@ -164,7 +165,7 @@ fn task(
     let mut kept = plan.kept(view, stack, id)?;
     kept.generated_name = naming::generated(&kept.resource_type, &stack.name, id, names);
     kept.token = names.token();
-    plan.check(stack, id, &kept)?;
+    plan.check(id, &kept)?;
     let Some(old) = old else { return Ok(Task::Create(kept)) };
     // What a failed operation may have left half done is done again.
     let is_sound = old.former.is_none();
@@ -185,7 +186,8 @@ fn task(
     }
 }
 
-fn check_policy(stack: &Stack, action: Action, id: &str, kept: &Kept) -> Result<(), Failure> {
+/// Whether the stack's policy lets an update do this.
+pub(super) fn check_policy(stack: &Stack, action: Action, id: &str, kept: &Kept) -> Result<(), Failure> {
     let text = stack.policy_during_update.as_ref().or(stack.policy.as_ref());
     let Some(Ok(policy)) = text.map(|text| Policy::parse(text)) else { return Ok(()) };
     policy.denies(action, id, &kept.resource_type).map_or(Ok(()), |reason| Err(Failure::plain(reason)))

@@ -23,6 +23,7 @@ mod stack;
 mod waiting;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use gantry_domain::Kind;
@@ -44,9 +45,9 @@ pub async fn run(context: Arc<Context>) {
             if running.len() >= limits::STACKS_AT_ONCE_MAX {
                 break;
             }
-            if !running.contains_key(&stack.id) {
-                let task = stack::work(Arc::clone(&context), Arc::clone(&resources), stack.clone());
-                running.insert(stack.id, tasks.spawn(task).id());
+            if let Entry::Vacant(place) = running.entry(stack.id.clone()) {
+                let task = stack::work(Arc::clone(&context), Arc::clone(&resources), stack);
+                place.insert(tasks.spawn(task).id());
             }
         }
         let has_news = async {

@@ -205,9 +205,6 @@ impl Site {
             ))
         })?;
         let wanted = Wanted {
-            region: &self.region,
-            stack_name: &self.stack_name,
-            stack_id: &self.stack_id,
             logical_id,
             resource_type: kind.name(),
             properties: &kept.properties,

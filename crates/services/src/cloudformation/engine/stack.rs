@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::limits::{FAILURE_PAUSE, FAILURES_MAX, RESOURCES_OF_STACK_AT_ONCE_MAX};
+use super::limits::{FAILURE_PAUSE, FAILURES_MAX, LOOK_INTERVAL_MIN, RESOURCES_OF_STACK_AT_ONCE_MAX};
 use super::making::{self, Made};
 use super::removal::{Extent, Ground, remove_all};
 use super::restoring::{restore_all, settle_all};
@@ -17,6 +17,7 @@ use super::site::{Halt, Site};
 use super::{retention, sharing, waiting};
 use crate::Context;
 use crate::cloudformation::plan::Plan;
+use crate::cloudformation::policy::Action;
 use crate::cloudformation::records::{
     OnFailure, Output, Resource, ResourceStatus, Stack, StackStatus, Version,
 };
@@ -35,7 +36,10 @@ pub(super) async fn work(context: Arc<Context>, permits: Arc<Semaphore>, stack: 
         let site = Site::new(Arc::clone(&context), Arc::clone(&permits), &current);
         match phase(&site, current).await {
             Ok(()) => failures = 0,
-            Err(Halt::Moved) => failures += 1,
+            Err(Halt::Moved) => {
+                failures += 1;
+                sleep(LOOK_INTERVAL_MIN).await;
+            }
             Err(Halt::Store(error)) => {
                 tracing::warn!(stack = stack.name, "the stack waits: {error}");
                 failures += 1;
@@ -152,6 +156,16 @@ async fn refuse_before_anything(site: &Site, stack: &Stack, plan: &Plan) -> Resu
             return Ok(false);
         }
     };
+    let removed = site.resources()?.into_iter().filter(|resource| {
+        let id = resource.logical_id.as_str();
+        !resource.is_gone() && !plan.has(id)
+    });
+    let denied = removed.filter_map(|resource| {
+        let id = resource.logical_id;
+        let failure = making::check_policy(stack, Action::Delete, &id, &resource.now).err()?;
+        Some((id, failure))
+    });
+    let found: Vec<_> = found.into_iter().chain(denied).collect();
     for (id, failure) in &found {
         making::refuse(site, plan, id, failure).await?;
     }

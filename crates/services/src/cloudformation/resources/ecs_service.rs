@@ -243,7 +243,6 @@ fn names_revision(text: &str) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use gantry_types::Region;
 
     use super::*;
 
@@ -287,12 +286,9 @@ mod tests {
                 ("runningCount", Value::Int(running)),
                 ("desiredCount", Value::Int(2)),
             ]);
-            let (region, tags) = (Region::from("us-east-1"), BTreeMap::new());
+            let tags = BTreeMap::new();
             let properties = Value::structure([("TaskDefinition", wanted.into())]);
             let wanted = Wanted {
-                region: &region,
-                stack_name: "s",
-                stack_id: "",
                 logical_id: "Web",
                 resource_type: "AWS::ECS::Service",
                 properties: &properties,

@@ -33,6 +33,9 @@ async fn a_stack_is_made_and_changed_by_change_sets() {
             .unwrap()
             .starts_with("The submitted information didn't contain changes.")
     );
+    // Its name is free again, as is that of one that was executed; one that waits keeps its own.
+    site.ok("CreateChangeSet", set("same", "UPDATE", FIRST)).await;
+    site.ok("CreateChangeSet", set("one", "UPDATE", FIRST)).await;
     let second = "
 Resources:
   V: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.1.0.0/16}}
@@ -40,6 +43,9 @@ Resources:
 ";
     site.ok("CreateChangeSet", set("two", "UPDATE", second)).await;
     site.ok("CreateChangeSet", set("three", "UPDATE", second)).await;
+    let again = set("three", "UPDATE", second);
+    site.refuses("CreateChangeSet", again, "AlreadyExistsException", "ChangeSet three cannot be created")
+        .await;
     let told = site.ok("DescribeChangeSet", json!({"StackName": "shop", "ChangeSetName": "two"})).await;
     let change = &told["Changes"][0]["ResourceChange"];
     assert_eq!((&change["Action"], &change["Replacement"]), (&json!("Modify"), &json!("True")));

@@ -95,7 +95,7 @@ async fn an_update_changes_in_place_replaces_and_cleans_up() {
     let (new_vpc, new_subnet) =
         (site.physical_id("shop", "Vpc").await, site.physical_id("shop", "Subnet").await);
     assert!(new_vpc != vpc && new_subnet != subnet);
-    assert_eq!(site.vpcs().await, [new_vpc.clone()]);
+    assert_eq!(site.vpcs().await, std::slice::from_ref(&new_vpc));
     assert_eq!(site.output("shop", "Vpc").await, new_vpc);
     let events = site.events("shop").await;
     let replacing = "Vpc UPDATE_IN_PROGRESS Requested update requires the creation of a new physical resource; hence creating one.";
@@ -179,7 +179,7 @@ Resources:
 ";
     site.update("shop", bad).await;
     assert_eq!(site.settled("shop").await, "UPDATE_ROLLBACK_COMPLETE", "{:#?}", site.events("shop").await);
-    assert_eq!(site.vpcs().await, [vpc.clone()]);
+    assert_eq!(site.vpcs().await, std::slice::from_ref(&vpc));
     assert_eq!(site.physical_id("shop", "Vpc").await, vpc);
     let cluster = site.physical_id("shop", "Cluster").await;
     let found =
@@ -227,6 +227,10 @@ async fn what_is_protected_stays() {
     assert_eq!(site.settled("shop").await, "UPDATE_ROLLBACK_COMPLETE", "{:#?}", site.events("shop").await);
     let events = site.events("shop").await;
     assert!(events.iter().any(|line| line.contains("Action denied by stack policy")), "{events:#?}");
+    let without = "Resources: {V: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}}";
+    site.update("shop", without).await;
+    assert_eq!(site.settled("shop").await, "UPDATE_ROLLBACK_COMPLETE", "{:#?}", site.events("shop").await);
+    assert_eq!((site.vpcs().await.len(), site.clusters().await.len()), (0, 1));
     site.ok("DeleteStack", json!({"StackName": "shop"})).await;
     assert_eq!(site.settled("shop").await, "GONE");
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::{ApiError, CallContext};
-use gantry_domain::View;
 use gantry_domain::network::Cidr;
 use gantry_services::{Context, RootKey, Services, Settings, cloudformation};
 use gantry_store::fault::FaultyDisk;
@@ -201,10 +200,6 @@ impl Site {
             .as_str()
             .unwrap()
             .to_owned()
-    }
-
-    pub(super) fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
-        read(&self.database.view())
     }
 
     /// The VPCs that are not the region's own.

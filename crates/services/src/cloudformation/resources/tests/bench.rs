@@ -21,7 +21,6 @@ use crate::testing::World;
 pub(super) struct Bench {
     world: World,
     pub(super) caller: Caller,
-    region: Region,
     /// By logical id.
     pub(super) made: BTreeMap<String, Made>,
     names: u32,
@@ -45,8 +44,8 @@ impl Bench {
         let registry = Registry::open(Store::open(folder.path()).unwrap()).unwrap();
         world.context.set_registry(RegistryHost { registry, port: 4566, region: "us-east-1".to_owned() });
         let region = Region::from("us-east-1");
-        let caller = Caller::new(world.context.clone(), region.clone(), "arn:aws:iam::123456789012:root");
-        Self { world, caller, region, made: BTreeMap::new(), names: 0, _images: folder }
+        let caller = Caller::new(world.context.clone(), region, "arn:aws:iam::123456789012:root");
+        Self { world, caller, made: BTreeMap::new(), names: 0, _images: folder }
     }
 
     /// What stands in for `${Logical}` and `${Logical.Attribute}`.
@@ -170,9 +169,6 @@ impl Bench {
         tags: &'a BTreeMap<String, String>,
     ) -> Wanted<'a> {
         Wanted {
-            region: &self.region,
-            stack_name: "stack",
-            stack_id: "arn:aws:cloudformation:us-east-1:123456789012:stack/stack/0",
             logical_id,
             resource_type: made.kind.name(),
             properties: &made.properties,
