@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import boto3
@@ -113,3 +114,22 @@ def test_completions_man_page_and_unit_are_printed():
     assert "ExecStart=/usr/local/bin/gantry server --listen 127.0.0.1:5000\n" in unit
     refused = subprocess.run([BINARY, "server", "--install", "--print", "--state-dir", "x"], capture_output=True, text=True, timeout=60)
     assert refused.returncode == 1 and "whole path" in refused.stderr
+
+
+def test_a_service_manager_tells_a_hand_over_from_a_stop(server, monkeypatch):
+    """systemd starts the next server after the first (RestartForceExitStatus), and none after the second."""
+    monkeypatch.setenv("INVOCATION_ID", "0123")
+    server.stop()
+    server.start()
+    balancer = server.pids("lb")
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.process.wait(timeout=30) == 75
+    assert server.pids("lb") == balancer, "the load balancer goes on"
+    server.start()
+    server.stop()
+    assert server.process.returncode == 0
+    monkeypatch.delenv("INVOCATION_ID")
+    server.start()
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.process.wait(timeout=30) == 0
+    server.start()

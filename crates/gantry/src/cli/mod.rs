@@ -5,6 +5,8 @@
 
 mod clean;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod down;
 mod env;
 mod exec;
