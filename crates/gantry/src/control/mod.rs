@@ -189,9 +189,7 @@ fn registry_host(child: &Child, address: SocketAddr) -> Result<RegistryHost, Str
         hosts.push(address.to_string());
     }
     let region = child.config.region.clone();
-    store
-        .set_own_registry(&OwnRegistry { region: region.clone(), hosts })
-        .map_err(|error| failed(&error))?;
+    store.set_own_registry(&OwnRegistry { region: region.clone(), hosts }).map_err(|error| failed(&error))?;
     let registry = Registry::open(store).map_err(|error| failed(&error))?;
     Ok(RegistryHost { registry, port, region })
 }
