@@ -1,6 +1,5 @@
 """`gantry env --profile`: AWS's own tools find the server by a profile, and everything else in their files stays."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import boto3
 import pytest
 
 from conftest import BINARY, ENDPOINT, WORLD
+from somebody import USER, somebody
 
 CONFIG = "# mine\n[default]\nregion = eu-west-1\n\n[profile prod]\nsso_session = work\n"
 CREDENTIALS = "[prod]\naws_access_key_id = AKIAPRODUCTION\n"
@@ -26,7 +26,7 @@ def home():
     shutil.rmtree(folder)
 
 
-def env(server, *words, home, check=True, **more):
+def env(server, *words, home="/", check=True, **more):
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), **more}
     return server.run("env", "--profile", *words, "--state-dir", server.state, env=environment, check=check)
 
@@ -72,22 +72,13 @@ def test_a_profile_of_an_account_is_refused(server, home):
     assert (home / ".aws" / "credentials").read_text() == CREDENTIALS
 
 
-def test_with_sudo_it_is_the_profile_of_who_called(server, home):
+def test_with_sudo_it_is_the_profile_of_who_called(server):
     """A process of that user writes it: what it cannot write stays, and the files are theirs."""
-    user = 54321
-    passwd = WORLD / "passwd"
-    with open("/etc/passwd") as known:
-        passwd.write_text(known.read() + f"somebody:x:{user}:{user}::{home}:/bin/sh\n")
-    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
-    try:
-        os.chmod(WORLD, 0o711)
-        for path in (home, home / ".aws", home / ".aws" / "config", home / ".aws" / "credentials"):
-            os.chown(path, user, user)
-        sudo = {"SUDO_UID": str(user), "SUDO_GID": str(user)}
-        env(server, home="/root", **sudo)
+    with somebody() as (home, sudo):
+        env(server, **sudo)
         for name in ("config", "credentials"):
             found = (home / ".aws" / name).stat()
-            assert (found.st_uid, found.st_mode & 0o777) == (user, 0o600)
+            assert (found.st_uid, found.st_mode & 0o777) == (USER, 0o600)
         assert "[profile gantry]" in (home / ".aws" / "config").read_text()
         # Somebody else's file behind a link is not written to, though root could.
         target = WORLD / "roots"
@@ -95,13 +86,9 @@ def test_with_sudo_it_is_the_profile_of_who_called(server, home):
         target.chmod(0o644)
         (home / ".aws" / "config").unlink()
         (home / ".aws" / "config").symlink_to(target)
-        run = env(server, home="/root", check=False, **sudo)
+        run = env(server, check=False, **sudo)
         assert run.returncode == 1, run.stdout
         assert target.read_text() == "kept"
-    finally:
-        subprocess.run(["umount", "/etc/passwd"], check=False)
-        with contextlib.suppress(OSError):
-            passwd.unlink()
 
 
 def test_completions_man_page_and_unit_are_printed():

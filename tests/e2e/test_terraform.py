@@ -3,14 +3,16 @@
 The provider takes minutes to build, so `benches/terraform` runs this with one; without it, the tests are listed as not run.
 """
 
-import json
 import os
 import shutil
+import signal
+import subprocess
 import urllib.request
 
 import pytest
 
-from conftest import WORLD, wait_for
+from conftest import BINARY, WORLD, wait_for
+from somebody import USER, somebody
 
 pytestmark = pytest.mark.skipif(
     not (os.environ.get("TF_CLI_CONFIG_FILE") and shutil.which("terraform")),
@@ -164,12 +166,15 @@ def listing(folder):
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def gantry(server, *words, **options):
+def environment():
     home = WORLD / "home"
     home.mkdir(exist_ok=True)
-    keep = ("PATH", "TF_CLI_CONFIG_FILE")
-    environment = {name: os.environ[name] for name in keep} | {"HOME": str(home), "AWS_PROFILE": "production", "LANG": "C.UTF-8"}
-    return server.run(*words, "--state-dir", server.state, env=environment, **options)
+    keep = {name: os.environ[name] for name in ("PATH", "TF_CLI_CONFIG_FILE")}
+    return keep | {"HOME": str(home), "AWS_PROFILE": "production", "LANG": "C.UTF-8"}
+
+
+def gantry(server, *words, **options):
+    return server.run(*words, "--state-dir", server.state, env=environment(), **options)
 
 
 def test_a_folder_comes_up_is_changed_and_goes(server, project):
@@ -177,7 +182,7 @@ def test_a_folder_comes_up_is_changed_and_goes(server, project):
     before = listing(project)
     missing = gantry(server, "up", infra, check=False)
     assert missing.returncode == 1, missing.stderr
-    assert 'No value for required variable' in missing.stderr and "--parameter NAME=VALUE" in missing.stderr
+    assert "No value for required variable" in missing.stderr and "--parameter NAME=VALUE" in missing.stderr
 
     shown = gantry(server, "up", infra, "--parameter", "image=app:latest", "--plan").stderr
     print(shown)
@@ -226,13 +231,65 @@ def test_a_mistake_is_told_in_a_sentence_with_its_place(server, project):
     gantry(server, "down", project / "infra")
 
 
-def test_what_failed_half_way_goes_on_and_goes(server, project):
-    name = json.dumps("x" * 300)
-    (project / "infra" / "wrong.tf").write_text(f'resource "aws_ecs_cluster" "x" {{\n  name = {name}\n}}\n')
-    run = gantry(server, "up", project / "infra", "--parameter", "image=app:latest", check=False)
+SMALL = """
+terraform {
+  required_providers { aws = { source = "hashicorp/aws" } }
+}
+provider "aws" { region = "us-east-1" }
+resource "aws_ecs_cluster" "main" { name = "small" }
+resource "terraform_data" "after" {
+  depends_on = [aws_ecs_cluster.main]
+  provisioner "local-exec" { command = "COMMAND" }
+}
+"""
+
+
+@pytest.fixture
+def small():
+    folder = WORLD / "small"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_what_failed_half_way_goes_on_and_goes(server, small):
+    (small / "main.tf").write_text(SMALL.replace("COMMAND", "echo some words; exit 3"))
+    run = gantry(server, "up", small, check=False)
     print(run.stderr)
     assert run.returncode == 1
-    (project / "infra" / "wrong.tf").unlink()
-    gantry(server, "up", project / "infra", "--parameter", "image=app:latest")
-    gantry(server, "down", project / "infra")
+    assert "ok create aws_ecs_cluster.main" in run.stderr and "some words" in run.stderr
+    assert "exit status 3" in run.stderr and "goes on from here" in run.stderr
+    (small / "main.tf").write_text(SMALL.replace("COMMAND", "true"))
+    again = gantry(server, "up", small).stderr
+    print(again)
+    assert "1 to add, 0 to change, 1 to remove" in again and "terraform_data.after  replaced" in again
+    gantry(server, "down", small)
     assert server.aws("ecs", "list-clusters")["clusterArns"] == []
+
+
+def test_an_interrupt_lets_terraform_end_in_order(server, small):
+    begun = small / "begun"
+    (small / "main.tf").write_text(SMALL.replace("COMMAND", f"touch {begun}; exec sleep 300"))
+    process = subprocess.Popen([BINARY, "up", small, "--state-dir", server.state], env=environment(), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(begun.exists, "the provisioner runs")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    print(said)
+    assert process.returncode == 1 and "interrupted" in said
+    gantry(server, "down", small)
+    assert server.aws("ecs", "list-clusters")["clusterArns"] == []
+
+
+def test_with_sudo_it_runs_as_who_called(server, small):
+    (small / "main.tf").write_text(SMALL.replace("COMMAND", "id -u"))
+    with somebody() as (home, sudo):
+        told = server.run("up", small, "--state-dir", server.state, env=environment() | sudo).stderr
+        print(told)
+        assert f": {USER}" in told
+        kept = home / ".local" / "state" / "gantry" / "terraform"
+        assert kept.stat().st_uid == USER and [path.stat().st_uid for path in kept.iterdir()] == [USER]
+        server.run("down", small, "--state-dir", server.state, env=environment() | sudo)
+        assert list(kept.iterdir()) == []
