@@ -130,6 +130,14 @@ def outputs(cloudformation, stack):
     return {each["OutputKey"]: each["OutputValue"] for each in found}
 
 
+def cluster_tags(server, stack):
+    """The tags of the stack's cluster."""
+    cloudformation, ecs = server.client("cloudformation"), server.client("ecs")
+    found = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId="Cluster")["StackResourceDetail"]
+    arn = f"arn:aws:ecs:us-east-1:123456789012:cluster/{found['PhysicalResourceId']}"
+    return {each["key"]: each["value"] for each in ecs.list_tags_for_resource(resourceArn=arn)["tags"]}
+
+
 def settled(server, stack, seconds=120):
     """The stack's status when nothing is in progress any more; the API may be away meanwhile."""
 
@@ -151,6 +159,7 @@ def test_the_whole_life_under_load(server):
     template = file("life.yaml", TEMPLATE.format(net="10.10"))
     deploy = ["cloudformation", "deploy", "--stack-name", "life", "--template-file", template, "--capabilities", "CAPABILITY_IAM"]
     server.aws(*deploy, "--tags", "team=shop")
+    assert cluster_tags(server, "life")["team"] == "shop"
     made = inventory(server)
     assert made["Vpcs"] == before["Vpcs"] + 1 and made["LoadBalancers"] == before["LoadBalancers"] + 1
     name = outputs(cloudformation, "life")["Name"]
@@ -176,10 +185,9 @@ def test_the_whole_life_under_load(server):
     third = cloudformation.describe_stack_resource(StackName="life", LogicalResourceId="Definition")
     assert third["StackResourceDetail"]["PhysicalResourceId"] == ids[1]
     assert inventory(server) == made
-    cluster = cloudformation.describe_stack_resource(StackName="life", LogicalResourceId="Cluster")["StackResourceDetail"]
-    arn = f"arn:aws:ecs:us-east-1:123456789012:cluster/{cluster['PhysicalResourceId']}"
-    tags = {each["key"]: each["value"] for each in server.client("ecs").list_tags_for_resource(resourceArn=arn)["tags"]}
-    assert tags["aws:cloudformation:stack-name"] == "life" and tags["team"] == "shop"
+    # Without `--tags` the CLI sends an empty list, which takes the stack's tags away, and CloudFormation's stay.
+    tags = cluster_tags(server, "life")
+    assert tags["aws:cloudformation:stack-name"] == "life" and "team" not in tags
     server.aws("cloudformation", "delete-stack", "--stack-name", "life")
     server.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", "life")
     assert inventory(server) == before
@@ -261,7 +269,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("body, wording", REFUSED)
+@pytest.mark.parametrize("body, wording", REFUSED, ids=["cycle", "type", "parameter", "long", "deep", "bomb"])
 def test_what_cannot_be_is_refused(server, body, wording):
     before, cloudformation = inventory(server), server.client("cloudformation")
     with pytest.raises(botocore.exceptions.ClientError) as refused:
@@ -278,6 +286,7 @@ def test_what_cannot_be_is_refused(server, body, wording):
          "extraneous key [Color] is not permitted"),
         ("Resources: {C: {Type: AWS::ECS::Cluster, Properties: {ClusterName: !ImportValue nothing}}}", "No export named nothing found"),
     ],
+    ids=["property", "import"],
 )  # fmt: skip
 def test_what_fails_before_anything_is_made(server, body, wording):
     before, cloudformation = inventory(server), server.client("cloudformation")
