@@ -1,7 +1,9 @@
 """`gantry env --profile`: AWS's own tools find the server by a profile, and everything else in their files stays."""
 
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -101,6 +103,55 @@ def test_completions_man_page_and_unit_are_printed():
     assert "ExecStart=/usr/local/bin/gantry server --listen 127.0.0.1:5000\n" in unit
     refused = subprocess.run([BINARY, "server", "--install", "--print", "--state-dir", "x"], capture_output=True, text=True, timeout=60)
     assert refused.returncode == 1 and "whole path" in refused.stderr
+
+
+@contextlib.contextmanager
+def a_machine_of_systemd():
+    """As far as `--install` looks: its directories, empty, and a systemctl that notes what it is asked."""
+    asked = WORLD / "systemctl.log"
+    with contextlib.ExitStack() as stack:
+        for path in ("/run", "/etc/systemd/system", "/usr/local/bin"):
+            if not os.path.isdir(path):
+                os.makedirs(path)
+                stack.callback(os.removedirs, path)
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
+            stack.callback(subprocess.run, ["umount", path], check=False)
+        os.makedirs("/run/systemd/system")
+        fake = WORLD / "bin"
+        fake.mkdir()
+        (fake / "systemctl").write_text(f'#!/bin/sh\necho "$*" >> {asked}\n[ "$1" != is-active ] || [ -e {WORLD}/active ]\n')
+        (fake / "systemctl").chmod(0o755)
+        yield {"PATH": f"{fake}:/usr/bin:/bin", "HOME": "/root"}, asked
+
+
+def test_it_is_installed_and_removed_as_a_service():
+    unit, program = pathlib.Path("/etc/systemd/system/gantry.service"), pathlib.Path("/usr/local/bin/gantry")
+    with a_machine_of_systemd() as (variables, asked):
+
+        def gantry(*words):
+            run = subprocess.run([BINARY, "server", *words], env=variables, capture_output=True, text=True, timeout=60)
+            calls = asked.read_text().splitlines() if asked.exists() else []
+            asked.unlink(missing_ok=True)
+            return run, calls
+
+        run, calls = gantry("--install", "--region", "eu-central-1")
+        assert run.returncode == 0, run.stderr
+        assert calls == ["daemon-reload", "is-active --quiet gantry.service", "enable --now gantry.service"]
+        assert "ExecStart=/usr/local/bin/gantry server --region eu-central-1\n" in unit.read_text()
+        assert program.stat().st_mode & 0o777 == 0o755 and program.stat().st_size == os.stat(BINARY).st_size
+        (WORLD / "active").touch()
+        run, calls = gantry("--install")
+        assert calls[-1] == "reload gantry.service", "a running service hands over"
+        assert "ExecStart=/usr/local/bin/gantry server\n" in unit.read_text()
+        run, calls = gantry("--uninstall")
+        assert run.returncode == 0 and calls == ["disable --now gantry.service", "daemon-reload"]
+        assert not unit.exists() and program.exists()
+        run, calls = gantry("--uninstall")
+        assert run.returncode == 0 and calls == [] and "nothing is installed" in run.stdout
+        os.rmdir("/run/systemd/system")
+        run, calls = gantry("--install")
+        assert run.returncode == 1 and "not run by systemd" in run.stderr and "--print" in run.stderr
+        assert not unit.exists()
 
 
 def test_a_service_manager_tells_a_hand_over_from_a_stop(server, monkeypatch):

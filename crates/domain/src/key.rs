@@ -97,7 +97,12 @@ impl Key {
         Self::of(Kind::Cluster, &[region.as_str(), "/", name.as_str()])
     }
     pub fn task_definition(region: &Region, family: &Family, revision: u32) -> Self {
-        Self::new(Kind::TaskDefinition, format!("{region}/{family}:{revision:010}"))
+        Self::task_definition_named(region.as_str(), family.as_str(), revision)
+    }
+    pub(crate) fn task_definition_named(region: &str, family: &str, revision: u32) -> Self {
+        let digits = revision.to_string();
+        let zeros = &"0000000000"[digits.len()..];
+        Self::of(Kind::TaskDefinition, &[region, "/", family, ":", zeros, &digits])
     }
     /// The counter of a family's revisions: a number is never used twice.
     pub fn family(region: &Region, family: &Family) -> Self {
@@ -206,6 +211,9 @@ mod tests {
     #[test]
     fn revisions_sort_by_number() {
         let (region, family) = (Region::new("r"), Family::new("web"));
-        assert!(Key::task_definition(&region, &family, 9) < Key::task_definition(&region, &family, 10));
+        let key = |revision| Key::task_definition(&region, &family, revision);
+        assert!(key(9) < key(10) && key(10) < key(u32::MAX));
+        assert_eq!(key(10).path, "r/web:0000000010");
+        assert_eq!(key(u32::MAX).path, "r/web:4294967295");
     }
 }

@@ -147,7 +147,7 @@ impl View {
     /// By `arn:..:task-definition/FAMILY:REVISION`.
     pub fn task_definition(&self, arn: &Arn) -> Option<Versioned<'_, TaskDefinition>> {
         let (family, revision) = arn.resource().strip_prefix("task-definition/")?.rsplit_once(':')?;
-        self.get(&Key::task_definition(&Region::new(arn.region()), &family.into(), revision.parse().ok()?))
+        self.get(&Key::task_definition_named(arn.region(), family, revision.parse().ok()?))
     }
     pub fn load_balancer(&self, arn: &Arn) -> Option<Versioned<'_, LoadBalancer>> {
         self.get(&Key::load_balancer(arn))

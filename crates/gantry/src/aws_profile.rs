@@ -143,8 +143,8 @@ impl File {
             Some(range) => {
                 let mut missing = Vec::new();
                 for setting in settings {
-                    let found =
-                        range.clone().filter(|index| key_of(&lines[*index]) == Some(setting.0)).last();
+                    // Of two lines with one key, AWS's tools take the last.
+                    let found = range.clone().rfind(|index| key_of(&lines[*index]) == Some(setting.0));
                     match found {
                         Some(index) => lines[index] = written(setting),
                         None => missing.push(written(setting)),

@@ -57,7 +57,11 @@ impl Caller {
     }
 
     /// Runs a hidden command of this program as that user; gives its standard output.
-    pub(crate) fn run_self(&self, words: &[&str], input: &[u8]) -> Result<Vec<u8>, CallerError> {
+    pub(crate) fn run_self(
+        &self,
+        words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        input: &[u8],
+    ) -> Result<Vec<u8>, CallerError> {
         use std::os::unix::process::CommandExt as _;
         let mut child = self
             .command("/proc/self/exe")

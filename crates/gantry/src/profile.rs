@@ -1,13 +1,14 @@
 //! What a client needs to reach a server: endpoint, region, access key. Kept for the user who started the server with sudo,
 //! because the state directory is root's alone.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::caller::{Caller, CallerError};
 use crate::config::{ConfigError, ServerConfig, write_private};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::layout::Layout;
@@ -24,8 +25,6 @@ pub enum ProfileError {
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error("no server has been started for this user")]
     None,
-    #[error("user {0}, who called sudo, has no home directory")]
-    NoHome(u32),
     #[error("writing the profile as user {user}: {cause}")]
     AsUser { user: u32, cause: String },
 }
@@ -84,39 +83,12 @@ impl Profile {
     /// Writes the profile for the user who called sudo, if one did. A process of that user does it: root does not follow what
     /// somebody else has put into a home directory.
     pub fn write_for_sudo_user(&self) -> Result<(), ProfileError> {
-        use std::io::Write as _;
-        use std::os::unix::process::CommandExt as _;
-        let Some((user, group)) = sudo_user() else { return Ok(()) };
-        let failed = |cause: String| ProfileError::AsUser { user, cause };
-        let home = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user))
-            .map_err(|error| failed(error.to_string()))?
-            .map(|entry| entry.dir)
-            .filter(|home| home.is_absolute())
-            .ok_or(ProfileError::NoHome(user))?;
-        let mut child = Command::new("/proc/self/exe")
-            .arg0("gantry")
-            .arg("write-profile")
-            .arg("--home")
-            .arg(&home)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .current_dir("/")
-            .uid(user)
-            .gid(group)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
+        let Some((user, _)) = sudo_user() else { return Ok(()) };
+        let failed = |error: CallerError| ProfileError::AsUser { user, cause: error.to_string() };
+        let caller = Caller::find().map_err(failed)?;
         let text = serde_json::to_vec(self).expect("strings are representable as JSON");
-        let mut input = child.stdin.take().expect("it was asked for");
-        // A child that ended early says why on its standard error.
-        let _ = input.write_all(&text);
-        drop(input);
-        let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-        }
+        let words = [OsStr::new("write-profile"), OsStr::new("--home"), caller.home.as_os_str()];
+        caller.run_self(words, &text).map(|_| ()).map_err(failed)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn take_over(
     now: Timestamp,
 ) -> bool {
     let mut next = task.clone();
-    apply(&mut next, view.task_definition(&task.task_definition).is_some(), observed, now);
+    apply(&mut next, || view.task_definition(&task.task_definition).is_some(), observed, now);
     if next == *task {
         return false;
     }
@@ -36,7 +36,7 @@ pub(super) fn put(view: &View, batch: &mut Batch, task: Task) {
     batch.put(view, task);
 }
 
-fn apply(task: &mut Task, has_definition: bool, observed: Observed<'_>, now: Timestamp) {
+fn apply(task: &mut Task, has_definition: impl FnOnce() -> bool, observed: Observed<'_>, now: Timestamp) {
     if task.is_stopped() {
         return;
     }
@@ -57,7 +57,7 @@ fn apply(task: &mut Task, has_definition: bool, observed: Observed<'_>, now: Tim
         Observed::Missing if task.last_status == TaskStatus::Pending && to_be_stopped => end(task, None, now),
         Observed::Missing if task.last_status == TaskStatus::Pending => {
             // The node will be told to run it, if it can be said what.
-            if !has_definition {
+            if !has_definition() {
                 let reason = "The task definition does not exist any more.".to_owned();
                 end(task, Some(StopCause { code: StopCode::TaskFailedToStart, reason }), now);
             }

@@ -7,7 +7,7 @@ use gantry_domain::network::{InterfaceOwner, NetworkInterface};
 use gantry_domain::service::{Service, ServiceStatus};
 use gantry_domain::task::Task;
 use gantry_domain::{Key, Stored, Versioned, View};
-use gantry_types::{NetworkInterfaceId, Timestamp};
+use gantry_types::{ClusterName, NetworkInterfaceId, Region, Timestamp};
 
 use crate::core::{Core, Decided};
 use crate::limits::SWEEP_OPERATIONS_MAX;
@@ -36,7 +36,7 @@ pub(super) fn decide(core: &Core, view: &View, now: Timestamp) -> Decided {
 /// Stopped tasks that were kept long enough, or that are more than are kept of one group, oldest first.
 fn old_tasks(core: &Core, view: &View, now: Timestamp) -> Vec<Key> {
     let mut old = Vec::new();
-    let mut by_group: BTreeMap<(String, String), Vec<(Timestamp, Key)>> = BTreeMap::new();
+    let mut by_group: BTreeMap<(&Region, &ClusterName, &str), Vec<(Timestamp, &Task)>> = BTreeMap::new();
     for task in view.scan::<Task>("").filter(|task| task.is_stopped()) {
         // A service counts its tasks' ends first.
         if task.service.is_some() && !task.accounted && view_has_service(view, &task) {
@@ -46,14 +46,15 @@ fn old_tasks(core: &Core, view: &View, now: Timestamp) -> Vec<Key> {
         if now.since(stopped_at) >= core.limits.stopped_task_kept {
             old.push(task.key());
         } else {
-            let group = (format!("{}/{}", task.region, task.cluster), task.group.clone());
-            by_group.entry(group).or_default().push((stopped_at, task.key()));
+            let task = task.value();
+            let group = (&task.region, &task.cluster, task.group.as_str());
+            by_group.entry(group).or_default().push((stopped_at, task));
         }
     }
     for (_, mut tasks) in by_group {
         let surplus = tasks.len().saturating_sub(core.limits.stopped_tasks_max);
-        tasks.sort();
-        old.extend(tasks.into_iter().take(surplus).map(|(_, key)| key));
+        tasks.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
+        old.extend(tasks.into_iter().take(surplus).map(|(_, task)| task.key()));
     }
     old
 }

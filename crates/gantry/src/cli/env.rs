@@ -81,7 +81,7 @@ fn write_aws(name: &str, profile: Profile) -> Result<(), Failure> {
     };
     let input = serde_json::to_vec(&wanted).map_err(|error| failed(&error))?;
     let caller = Caller::find().map_err(|error| failed(&error))?;
-    let answer = caller.run_self(&["write-aws-profile"], &input).map_err(|error| failed(&error))?;
+    let answer = caller.run_self(["write-aws-profile"], &input).map_err(|error| failed(&error))?;
     let [config, credentials]: [PathBuf; 2] =
         serde_json::from_slice(&answer).map_err(|error| failed(&error))?;
     println!("wrote the profile {name} to {} and {}", config.display(), credentials.display());

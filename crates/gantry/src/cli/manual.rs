@@ -29,7 +29,7 @@ pub(crate) struct ManArguments {}
 
 pub(crate) fn completions(arguments: &CompletionsArguments) -> Result<ExitCode, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(arguments.shell, &mut visible(Arguments::command()), "gantry", &mut text);
+    clap_complete::generate(arguments.shell, &mut visible(&Arguments::command()), "gantry", &mut text);
     written("printing completions", &text)
 }
 
@@ -48,7 +48,7 @@ fn written(attempted: &str, text: &[u8]) -> Result<ExitCode, Failure> {
 }
 
 /// Parts of a running server are no commands for people.
-fn visible(command: clap::Command) -> clap::Command {
+fn visible(command: &clap::Command) -> clap::Command {
     let mut shown = clap::Command::new("gantry").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -61,7 +61,7 @@ fn visible(command: clap::Command) -> clap::Command {
 
 /// One page with every command: its options stand in a section of its own.
 fn page() -> std::io::Result<Vec<u8>> {
-    let mut command = visible(Arguments::command());
+    let mut command = visible(&Arguments::command());
     command.build();
     let mut text = Vec::new();
     let main = clap_mangen::Man::new(command.clone()).section("1").manual("Gantry");
@@ -121,7 +121,7 @@ mod tests {
     fn completions_know_every_command_and_no_hidden_one() {
         for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut visible(Arguments::command()), "gantry", &mut text);
+            clap_complete::generate(shell, &mut visible(&Arguments::command()), "gantry", &mut text);
             let text = String::from_utf8(text).unwrap();
             for command in Arguments::command().get_subcommands() {
                 let (name, hidden) = (command.get_name(), command.is_hide_set());
@@ -140,7 +140,7 @@ mod tests {
         let mut text = Vec::new();
         clap_complete::generate(
             clap_complete::Shell::Bash,
-            &mut visible(Arguments::command()),
+            &mut visible(&Arguments::command()),
             "gantry",
             &mut text,
         );

@@ -61,7 +61,7 @@ pub(crate) async fn up(
     session.forget_plan()?;
     let next =
         "correct it and run `gantry up` again, which goes on from here; `gantry down` removes what was made";
-    session.checked(outcome?, "applying", next)?;
+    session.checked(&outcome?, "applying", next)?;
     screen.step("applied", &format!("in {}", seconds(begun.elapsed())));
     session.show_outputs(screen).await
 }
@@ -259,7 +259,7 @@ impl<'f> Session<'f> {
                 true => "give it with --parameter NAME=VALUE, or in a terraform.tfvars file",
                 false => "correct the files; `terraform validate` checks them without a server",
             };
-            self.checked(outcome, "planning", next)?;
+            self.checked(&outcome, "planning", next)?;
             return Ok(false);
         }
         outcome.told.show_plan(screen);
@@ -284,7 +284,7 @@ impl<'f> Session<'f> {
         })
     }
 
-    fn checked(&self, outcome: Outcome, attempted: &str, next: &str) -> Result<(), Failure> {
+    fn checked(&self, outcome: &Outcome, attempted: &str, next: &str) -> Result<(), Failure> {
         if outcome.is_done {
             return Ok(());
         }
@@ -369,7 +369,7 @@ fn ask_caller(caller: &Caller, request: &Request) -> Result<Vec<u8>, Failure> {
     let next = "see that your home directory can be written to and has room";
     let failed = |error: &dyn std::fmt::Display| Failure::new(PREPARING, error, next);
     let input = serde_json::to_vec(request).map_err(|error| failed(&error))?;
-    caller.run_self(&["terraform-workspace"], &input).map_err(|error| failed(&error))
+    caller.run_self(["terraform-workspace"], &input).map_err(|error| failed(&error))
 }
 
 /// Major and minor release of each AWS provider that was selected; `None` when nothing is said of any provider.

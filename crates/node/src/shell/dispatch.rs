@@ -258,7 +258,7 @@ async fn prepare_image(
     let found = blocking(move || machine.find_image(&spec, index)).await?;
     drop(turn);
     match found {
-        Found::Ready(prepared) => Ok(prepared),
+        Found::Ready(prepared) => Ok(*prepared),
         Found::Elsewhere { reference, instead } => source.fetch(reference, instead, holder, stop).await,
     }
 }

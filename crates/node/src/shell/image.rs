@@ -31,7 +31,7 @@ pub(super) struct ImageSource {
 /// What was found of an image.
 #[derive(Debug)]
 pub(super) enum Found {
-    Ready(Prepared),
+    Ready(Box<Prepared>),
     Elsewhere { reference: Reference, instead: Option<Digest> },
 }
 
@@ -41,7 +41,7 @@ impl ImageSource {
         let words = |error: gantry_images::StoreError| error.to_string();
         let reference = match name.parse::<Digest>() {
             Ok(digest) => match self.store.resolve(name).map_err(words)? {
-                Some(_) => return self.prepare(&digest, holder).map(Found::Ready),
+                Some(_) => return self.prepare(&digest, holder).map(|found| Found::Ready(Box::new(found))),
                 None => return Err(format!("no image {name} on this machine")),
             },
             Err(_) => Reference::parse(name).map_err(|error| error.to_string())?,
@@ -49,7 +49,7 @@ impl ImageSource {
         let is_elsewhere = self.puller.is_elsewhere(&reference).map_err(|error| error.to_string())?;
         let here = self.store.resolve_with_origin(&reference).map_err(words)?;
         match pull::source(self.behavior, &reference, is_elsewhere, here) {
-            Source::Here(digest) => self.prepare(&digest, holder).map(Found::Ready),
+            Source::Here(digest) => self.prepare(&digest, holder).map(|found| Found::Ready(Box::new(found))),
             Source::Registry { .. } if !is_elsewhere => {
                 let error = PullError::OwnRegistry(reference.to_string());
                 Err(pull::words(&error, &reference, 1))

@@ -133,6 +133,6 @@ pub(in crate::ecs) fn list(
     }
     let size = page_size(input.max_results, 100, 100)?;
     let key = |each: &Attribute| format!("{}|{}", each.target_id.as_deref().unwrap_or(""), each.name);
-    let page = page(found.into_iter(), key, input.next_token.as_deref(), size, invalid_token)?;
+    let page = page(found, key, input.next_token.as_deref(), size, invalid_token)?;
     Ok(ListAttributesResponse { attributes: Some(page.items), next_token: page.next })
 }

@@ -75,7 +75,6 @@ fn capacity(view: &View, cluster: &ClusterRecord) -> Capacity {
 }
 
 /// The instances that the caller names, each once, and a failure for each name that is none.
-#[expect(clippy::type_complexity, reason = "two lists, taken apart at once")]
 fn named<'v>(
     view: &'v View,
     call: &CallContext,
