@@ -51,7 +51,8 @@ impl fmt::Debug for RootKey {
 
 /// What a caller inside adds to the commit of a call, so that both are made together or not at all: given the records, the
 /// handler's output and whether the handler changes anything, more changes. It may be asked several times.
-pub(crate) type Companion = Arc<dyn Fn(&View, &mut Ids, &Value, bool) -> Result<Vec<Change>, ApiError> + Send + Sync>;
+pub(crate) type Companion =
+    Arc<dyn Fn(&View, &mut Ids, &Value, bool) -> Result<Vec<Change>, ApiError> + Send + Sync>;
 
 /// The stores, the source of ids, the account's own key and the settings.
 pub struct Context {
@@ -75,7 +76,15 @@ impl Context {
     pub fn new(database: Database, log_store: LogStore, ids: Ids, root: RootKey, settings: Settings) -> Self {
         let logs = Logs::new(log_store);
         let turn = tokio::sync::Mutex::new(());
-        let shared = Shared { database, logs, ids: Mutex::new(ids), root, settings, registry: Default::default(), turn };
+        let shared = Shared {
+            database,
+            logs,
+            ids: Mutex::new(ids),
+            root,
+            settings,
+            registry: Default::default(),
+            turn,
+        };
         Self { shared: Arc::new(shared), companion: None }
     }
 

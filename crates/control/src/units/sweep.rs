@@ -36,7 +36,8 @@ pub(super) fn decide(core: &Core, view: &View, now: Timestamp) -> Decided {
 /// Stopped tasks that were kept long enough, or that are more than are kept of one group, oldest first.
 fn old_tasks(core: &Core, view: &View, now: Timestamp) -> Vec<Key> {
     let mut old = Vec::new();
-    let mut by_group: BTreeMap<(&Region, &ClusterName, &str), Vec<(Timestamp, &Task)>> = BTreeMap::new();
+    type Group<'v> = (&'v Region, &'v ClusterName, &'v str);
+    let mut by_group: BTreeMap<Group<'_>, Vec<(Timestamp, &Task)>> = BTreeMap::new();
     for task in view.scan::<Task>("").filter(|task| task.is_stopped()) {
         // A service counts its tasks' ends first.
         if task.service.is_some() && !task.accounted && view_has_service(view, &task) {

@@ -110,7 +110,7 @@ pub fn run() -> ExitCode {
         }
     };
     let outcome = match arguments.command {
-        Command::Up(arguments) => up::run(arguments),
+        Command::Up(arguments) => up::run(&arguments),
         Command::Down(arguments) => down::run(arguments),
         Command::Server(arguments) => server::serve(arguments),
         Command::Clean(arguments) => clean::run(arguments),

@@ -62,7 +62,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(crate) fn run(arguments: UpArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &UpArguments) -> Result<ExitCode, Failure> {
     // Mistakes in what was given are told before anything is started.
     let source = Source::find(&arguments.source).map_err(|error| {
         Failure::new(
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: UpArguments) -> Result<ExitCode, Failure> {
         )
     })?;
     let layout = super::layout(arguments.state_dir.state_dir.clone())?;
-    super::block_on(bring_up(&arguments, &source, &layout))?
+    super::block_on(bring_up(arguments, &source, &layout))?
 }
 
 async fn bring_up(arguments: &UpArguments, source: &Source, layout: &Layout) -> Result<ExitCode, Failure> {

@@ -169,7 +169,7 @@ fn uploads_have_limits_and_expire() {
     assert_eq!(world.registry.expire().unwrap(), 0);
     let data = world.directory.path().join("uploads").join(ID).join("data");
     let long_ago = SystemTime::now() - Limits::default().unfinished_push_kept - Duration::from_secs(1);
-    fs::File::options().write(true).open(data).unwrap().set_modified(long_ago).unwrap();
+    File::options().write(true).open(data).unwrap().set_modified(long_ago).unwrap();
     assert_eq!(world.registry.expire().unwrap(), 1);
     assert!(matches!(upload.append(std::iter::empty()), Err(RegistryError::UploadUnknown)));
     world.registry.begin_upload(&world.app, OTHER_ID).unwrap();
@@ -314,11 +314,11 @@ fn prune_keeps_what_a_push_was_promised() {
     assert_eq!(store.prune().unwrap().blobs, 0);
     let marker = world.directory.path().join("fresh").join(blob.hex());
     let long_ago = SystemTime::now() - Limits::default().unfinished_push_kept - Duration::from_secs(1);
-    fs::File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
+    File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
     // Whoever asks for it counts on it again.
     assert!(world.registry.blob_size(&blob).unwrap().is_some());
     assert_eq!(store.prune().unwrap().blobs, 0);
-    fs::File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
+    File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
     assert_eq!(store.prune().unwrap().blobs, 1);
     assert!(!marker.exists());
 }

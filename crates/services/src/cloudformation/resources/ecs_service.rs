@@ -243,7 +243,6 @@ fn names_revision(text: &str) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-
     use super::*;
 
     fn deployment(status: &str, definition: &str, rollout: &str, reason: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::node::{Node, NodeState};
-use gantry_domain::{Change, Key, Stored as _};
+use gantry_domain::{Change, Key};
 use gantry_placement::{Addresses, lend};
 use gantry_types::{CpuUnits, Ids, MemoryMib, Timestamp, Value};
 use serde_json::{Value as Json, json};
