@@ -91,7 +91,7 @@ pub(crate) async fn down(
         outcome = session.run(&words, screen).await?;
     }
     session.checked(
-        outcome,
+        &outcome,
         "destroying",
         "correct the files or what stands in the way, and run `gantry down` again",
     )?;
