@@ -146,3 +146,47 @@ fn check(command: &clap::Command, page: &str, line: &str) -> usize {
     }
     found
 }
+
+/// The program alone is enough: what it runs is itself, or what somebody asked for by a documented name.
+#[test]
+fn no_helper_program_is_needed() {
+    let allowed: BTreeSet<(&str, &str)> = [
+        // Itself, and from the first of them the terraform that a folder of its files asks for.
+        ("gantry/src/caller.rs", "program"),
+        ("gantry/src/cli/server.rs", "\"/proc/self/exe\""),
+        ("gantry/src/supervisor/child.rs", "program"),
+        ("gantry/src/up/server.rs", "\"/proc/self/exe\""),
+        ("runtime/src/runtime.rs", "program"),
+        // A Dockerfile with RUN; `Prepare` of a template; `--install`.
+        ("images/src/build/external.rs", "&self.executable"),
+        ("gantry/src/up/images.rs", "\"/bin/sh\""),
+        ("gantry/src/unit.rs", "\"systemctl\""),
+    ]
+    .into();
+    let mut found = BTreeSet::new();
+    let crates = root().join("crates");
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(&crates).unwrap().map(|entry| entry.unwrap().path().join("src")).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&crates).unwrap().display().to_string();
+            if !name.ends_with(".rs") || name.contains("test") || name.ends_with("documents.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for call in code.split("Command::new(").skip(1) {
+                found.insert((name.clone(), call.split(')').next().unwrap_or_default().to_owned()));
+            }
+        }
+    }
+    // The command line's own library has commands too.
+    found.remove(&("gantry/src/cli/manual.rs".to_owned(), "\"gantry\"".to_owned()));
+    let found: BTreeSet<(&str, &str)> = found.iter().map(|(name, what)| (&**name, &**what)).collect();
+    assert_eq!(found, allowed);
+}
