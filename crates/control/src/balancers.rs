@@ -28,7 +28,7 @@ pub(crate) struct Balancers {
 struct BalancerLink {
     synced: bool,
     balancers: BTreeMap<Arn, LoadBalancerConfig>,
-    /// As sent, without what only reports back: see [`quiet`].
+    /// As sent last.
     groups: BTreeMap<Arn, TargetGroupConfig>,
     health: BTreeMap<(Arn, RegistrationId), TargetHealth>,
     drained: BTreeSet<(Arn, RegistrationId)>,
@@ -147,16 +147,16 @@ impl Balancers {
             if all { view.scan::<TargetGroup>("").map(|g| g.arn.clone()).collect() } else { groups };
         let balancers: BTreeSet<Arn> =
             if all { view.scan::<LoadBalancer>("").map(|b| b.arn.clone()).collect() } else { balancers };
-        let groups: Vec<(Arn, Option<TargetGroupConfig>)> =
-            groups.into_iter().map(|arn| (arn.clone(), usage.group(view, &arn))).collect();
         let balancers: Vec<(Arn, Option<LoadBalancerConfig>)> =
             balancers.into_iter().map(|arn| (arn.clone(), balancer_config(view, &arn))).collect();
         let mut new = Vec::new();
         for (id, link) in &mut self.links {
             let mut messages = Vec::new();
             // Groups before the rules that name them.
-            for (arn, config) in &groups {
-                link.tell_group(arn, config.as_ref(), &mut messages);
+            for arn in &groups {
+                if !link.knows_group(view, &usage, arn) {
+                    link.tell_group(arn, usage.group(view, arn), &mut messages);
+                }
             }
             for (arn, config) in &balancers {
                 if config.is_some() && !link.balancers.contains_key(arn) {
@@ -181,20 +181,32 @@ impl Balancers {
 }
 
 impl BalancerLink {
-    fn tell_group(&mut self, arn: &Arn, config: Option<&TargetGroupConfig>, messages: &mut Vec<ToLb>) {
+    /// Whether nothing of a target group is news to the process. Load balancers' own words are not news to them.
+    fn knows_group(&self, view: &View, usage: &Usage<'_>, arn: &Arn) -> bool {
+        match (self.groups.get(arn), view.target_group(arn)) {
+            (Some(told), Some(group)) => {
+                told.promised == usage.promised.contains(arn)
+                    && told.in_use == usage.forwarded.contains(arn)
+                    && told.group == without_document(group.cloned())
+                    && told.targets.len() == view.targets_of(arn).count()
+                    && told.targets.iter().zip(view.targets_of(arn)).all(|(told, now)| is_no_news(told, &now))
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    fn tell_group(&mut self, arn: &Arn, config: Option<TargetGroupConfig>, messages: &mut Vec<ToLb>) {
         let Some(config) = config else {
             self.forget_group(arn, messages);
             return;
         };
-        let quiet = quiet(config);
-        if self.groups.get(arn) != Some(&quiet) {
-            let lives =
-                |registration: &RegistrationId| quiet.targets.iter().any(|t| t.registration == *registration);
-            self.health.retain(|(group, registration), _| group != arn || lives(registration));
-            self.drained.retain(|(group, registration)| group != arn || lives(registration));
-            self.groups.insert(arn.clone(), quiet);
-            messages.push(ToLb::TargetGroup(Box::new(config.clone())));
-        }
+        let lives =
+            |registration: &RegistrationId| config.targets.iter().any(|t| t.registration == *registration);
+        self.health.retain(|(group, registration), _| group != arn || lives(registration));
+        self.drained.retain(|(group, registration)| group != arn || lives(registration));
+        self.groups.insert(arn.clone(), config.clone());
+        messages.push(ToLb::TargetGroup(Box::new(config)));
     }
 
     fn forget_group(&mut self, arn: &Arn, messages: &mut Vec<ToLb>) {
@@ -243,15 +255,35 @@ impl BalancerLink {
     }
 }
 
-/// A target group's message without what load balancers themselves reported: their own words are not news to them. The first
-/// message to a new process has them, so that it begins with the last known verdicts.
-fn quiet(config: &TargetGroupConfig) -> TargetGroupConfig {
-    let mut quiet = config.clone();
-    for target in &mut quiet.targets {
-        target.health = TargetHealth::registering();
-        target.drained = false;
-    }
-    quiet
+/// Whether a process that was told of a target once needs to hear no more of it. What load balancers themselves report is no news
+/// to them. The first message to a new process has it, so that it begins with the last known verdicts.
+fn is_no_news(told: &Target, now: &Target) -> bool {
+    let Target {
+        target_group,
+        registration,
+        target_id,
+        address,
+        port,
+        availability_zone,
+        task,
+        registered_at,
+        draining_since,
+        drained: _,
+        health: _,
+    } = now;
+    told.registration == *registration
+        && told.draining_since == *draining_since
+        && told.address == *address
+        && told.port == *port
+        && told.registered_at == *registered_at
+        && told.target_id == *target_id
+        && told.availability_zone == *availability_zone
+        && told.task == *task
+        && told.target_group == *target_group
+}
+
+fn without_document(group: TargetGroup) -> TargetGroup {
+    TargetGroup { document: Value::Null, ..group }
 }
 
 /// Which target groups listeners forward to, and which ones services promise targets to.
@@ -280,8 +312,7 @@ impl<'v> Usage<'v> {
     }
 
     fn group(&self, view: &View, arn: &Arn) -> Option<TargetGroupConfig> {
-        let mut group = view.target_group(arn)?.cloned();
-        group.document = Value::Null;
+        let group = without_document(view.target_group(arn)?.cloned());
         Some(TargetGroupConfig {
             promised: self.promised.contains(arn),
             in_use: self.forwarded.contains(arn),

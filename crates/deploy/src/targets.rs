@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use gantry_domain::container_instance::ContainerInstance;
 use gantry_domain::elb::{Target, TargetHealth, TargetHealthReason, TargetHealthState};
 use gantry_domain::service::ServiceLoadBalancer;
 use gantry_domain::task::{Attachment, NetworkBinding, Registration, TaskStatus};
@@ -98,7 +99,7 @@ pub(crate) fn register(work: &mut Work<'_, '_>, ids: &mut Ids) {
             let target = Target {
                 target_group: group.clone(),
                 registration: registration.clone(),
-                target_id: reached.id,
+                target_id: reached.id(),
                 address: reached.address,
                 port: reached.port,
                 availability_zone: Some(task.availability_zone.clone()),
@@ -117,17 +118,27 @@ pub(crate) fn register(work: &mut Work<'_, '_>, ids: &mut Ids) {
 }
 
 /// Where a load balancer finds a task's container.
-struct Reached {
-    id: String,
+struct Reached<'a> {
+    /// `None`: at an interface of its own.
+    instance: Option<&'a ContainerInstance>,
     address: Ipv4Addr,
     port: u16,
 }
 
+impl Reached<'_> {
+    fn id(&self) -> String {
+        match self.instance {
+            Some(instance) => instance.instance.to_string(),
+            None => self.address.to_string(),
+        }
+    }
+}
+
 /// A task with an interface of its own is reached there, any other on its instance, where placement bound the port.
-fn reached(work: &Work<'_, '_>, index: usize, wanted: &ServiceLoadBalancer) -> Option<Reached> {
+fn reached<'a>(work: &Work<'_, 'a>, index: usize, wanted: &ServiceLoadBalancer) -> Option<Reached<'a>> {
     let task = work.task(index);
     if let Some(Attachment { address, .. }) = task.attachment {
-        return Some(Reached { id: address.to_string(), address, port: wanted.container_port });
+        return Some(Reached { instance: None, address, port: wanted.container_port });
     }
     let instance = work.view.tasks[index].instance?.value();
     let container = task.containers.iter().find(|container| container.name == wanted.container_name)?;
@@ -135,8 +146,7 @@ fn reached(work: &Work<'_, '_>, index: usize, wanted: &ServiceLoadBalancer) -> O
         binding.container_port == wanted.container_port && binding.protocol == TransportProtocol::Tcp
     };
     let binding = container.network_bindings.iter().find(leads)?;
-    let (id, address) = (instance.instance.to_string(), instance.interface.address);
-    Some(Reached { id, address, port: binding.host_port })
+    Some(Reached { instance: Some(instance), address: instance.interface.address, port: binding.host_port })
 }
 
 /// A registration whose target is gone counts: somebody deregistered it, and that is not undone behind their back.

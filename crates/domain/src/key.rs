@@ -101,8 +101,7 @@ impl Key {
     }
     pub(crate) fn task_definition_named(region: &str, family: &str, revision: u32) -> Self {
         let digits = revision.to_string();
-        let zeros = &"0000000000"[digits.len()..];
-        Self::of(Kind::TaskDefinition, &[region, "/", family, ":", zeros, &digits])
+        Self::of(Kind::TaskDefinition, &[region, "/", family, ":", zeros(10, &digits), &digits])
     }
     /// The counter of a family's revisions: a number is never used twice.
     pub fn family(region: &Region, family: &Family) -> Self {
@@ -117,7 +116,10 @@ impl Key {
         service: &ServiceName,
         sequence: u64,
     ) -> Self {
-        Self::new(Kind::ServiceEvent, format!("{region}/{cluster}/{service}/{sequence:020}"))
+        let (region, cluster, service) = (region.as_str(), cluster.as_str(), service.as_str());
+        let digits = sequence.to_string();
+        let parts = [region, "/", cluster, "/", service, "/", zeros(20, &digits), &digits];
+        Self::of(Kind::ServiceEvent, &parts)
     }
     pub fn task(region: &Region, cluster: &ClusterName, id: &TaskId) -> Self {
         Self::of(Kind::Task, &[region.as_str(), "/", cluster.as_str(), "/", id.as_str()])
@@ -173,6 +175,12 @@ impl Key {
     }
 }
 
+/// What stands before a number so that its text sorts as the number does.
+fn zeros(width: usize, digits: &str) -> &'static str {
+    const ZEROS: &str = "00000000000000000000";
+    ZEROS.get(..width.saturating_sub(digits.len())).unwrap_or(ZEROS)
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind.as_str(), self.path)
@@ -215,5 +223,9 @@ mod tests {
         assert!(key(9) < key(10) && key(10) < key(u32::MAX));
         assert_eq!(key(10).path, "r/web:0000000010");
         assert_eq!(key(u32::MAX).path, "r/web:4294967295");
+        let event = |sequence| Key::service_event(&region, &"c".into(), &"web".into(), sequence);
+        assert!(event(9) < event(10) && event(10) < event(u64::MAX));
+        assert_eq!(event(10).path, "r/c/web/00000000000000000010");
+        assert_eq!(event(u64::MAX).path, "r/c/web/18446744073709551615");
     }
 }

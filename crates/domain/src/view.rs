@@ -142,7 +142,7 @@ impl View {
         region: &Region,
         cluster: &ClusterName,
     ) -> impl Iterator<Item = Versioned<'_, ContainerInstance>> + use<'_> {
-        self.scan::<ContainerInstance>(&format!("{region}/{cluster}/"))
+        self.scan::<ContainerInstance>(&[region.as_str(), "/", cluster.as_str(), "/"].concat())
     }
     /// By `arn:..:task-definition/FAMILY:REVISION`.
     pub fn task_definition(&self, arn: &Arn) -> Option<Versioned<'_, TaskDefinition>> {
@@ -174,7 +174,7 @@ impl View {
         rules
     }
     pub fn targets_of(&self, target_group: &Arn) -> impl Iterator<Item = Versioned<'_, Target>> + use<'_> {
-        self.scan::<Target>(&format!("{target_group}|"))
+        self.scan::<Target>(&[target_group.as_str(), "|"].concat())
     }
     pub fn events_of(
         &self,

@@ -249,8 +249,9 @@ impl World {
         node.tick_at = None;
         if node.state.as_ref().and_then(State::wake_at).is_some_and(|wake_at| wake_at <= now) {
             self.node_hears(index, Event::Tick);
+        } else {
+            self.plan_node_tick(index);
         }
-        self.plan_node_tick(index);
     }
 
     pub(crate) fn node_clock_jumped(&mut self, index: usize) {

@@ -25,6 +25,8 @@ impl World {
                 && before.is_wanted()
                 && !task.is_wanted()
                 && by_us
+                // What its node said of it is taken over in the same commit.
+                && task.health != HealthStatus::Unhealthy
                 && self.is_healthy(&before)
             {
                 *stopped.entry(service_of(task)).or_default() += 1;

@@ -44,9 +44,9 @@ fn encode(key: &Key, record: &Record) -> Result<Vec<u8>, CommitError> {
         return Err(CommitError::WrongKey { key: key.clone(), record: of_record });
     }
     let not_writable = |source| CommitError::NotWritable { key: key.clone(), source };
-    let bytes = serde_json::to_vec(record).map_err(|error| not_writable(Some(Arc::new(error))))?;
-    match serde_json::from_slice::<Record>(&bytes) {
-        Ok(read_back) if read_back == *record => Ok(bytes),
+    let text = serde_json::to_string(record).map_err(|error| not_writable(Some(Arc::new(error))))?;
+    match serde_json::from_str::<Record>(&text) {
+        Ok(read_back) if read_back == *record => Ok(text.into_bytes()),
         Ok(_) => Err(not_writable(None)),
         Err(error) => Err(not_writable(Some(Arc::new(error)))),
     }
