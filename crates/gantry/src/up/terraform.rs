@@ -216,24 +216,44 @@ impl<'f> Session<'f> {
         })
     }
 
-    /// An old provider knows no environment: it gets the endpoint of every service that it has.
+    /// An old provider knows no environment: it gets the endpoint of every service that it has. Unless that is certain to be
+    /// needless nothing goes on without it: such a provider would turn to AWS itself.
     async fn point_providers(&mut self, screen: &mut Screen) -> Result<(), Failure> {
         let version = self.terraform.ask(&self.workspace, &["version", "-json"]).await;
-        let version = version.unwrap_or_default();
-        match aws_versions(&version) {
-            // No AWS provider, or only ones that read the environment.
-            Some(versions) if versions.iter().all(|version| *version >= READS_ENDPOINT_FROM) => return Ok(()),
-            _ => {}
+        let versions = aws_versions(&version.unwrap_or_default());
+        if !versions.is_empty() && versions.iter().all(|version| *version >= READS_ENDPOINT_FROM) {
+            return Ok(());
         }
         screen.status("asking the provider for its services");
-        // A provider that cannot tell its schema cannot do anything else: the plan says why.
         let schema = self.terraform.ask(&self.workspace, &["providers", "schema", "-json"]).await;
         screen.clear_status();
-        self.order.endpoint_names = schema.map(|text| endpoint_names(&text)).unwrap_or_default();
+        self.order.endpoint_names = match schema {
+            Ok(schema) => match endpoint_names(&schema) {
+                Ok(names) => names,
+                Err(error) => return Err(self.unreadable(&format!("its providers' schema: {error}")).await),
+            },
+            Err(error) => return Err(self.unreadable(&error).await),
+        };
         if !self.order.endpoint_names.is_empty() {
             self.workspace = prepare(&self.terraform.caller, &self.order)?;
         }
         Ok(())
+    }
+
+    /// Mostly the files are wrong: then `terraform validate` says where, without asking anybody.
+    async fn unreadable(&self, error: &str) -> Failure {
+        let mut report = String::new();
+        let words = words(&["validate", "-json"]);
+        let ran = self.terraform.run(&self.workspace, &words, |stream, line| {
+            if stream == Stream::Output {
+                report.push_str(line);
+            }
+        });
+        let _ = ran.await;
+        let mistakes = events::mistakes(&report);
+        let cause = if mistakes.is_empty() { error.trim().to_owned() } else { mistakes.join("\n  also: ") };
+        let attempted = format!("reading {} with {}", self.folder.display(), self.terraform.name());
+        Failure::new(attempted, cause, "correct the files; `terraform validate` checks them without a server")
     }
 
     /// Whether something is to be done; shows what.

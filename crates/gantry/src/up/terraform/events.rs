@@ -109,8 +109,12 @@ impl Told {
             if self.errors.len() < ERRORS_MAX {
                 self.errors.push(told);
             }
+            return;
+        }
+        // Some services have several names, and every one of them got the endpoint: that is our doing, and works.
+        let is_ours = told.contains("\"endpoints[0].");
         // The same warning comes from plan and apply.
-        } else if !self.warnings.contains(&told) && self.warnings.len() < ERRORS_MAX {
+        if !is_ours && !self.warnings.contains(&told) && self.warnings.len() < ERRORS_MAX {
             screen.line(Tone::Quiet, &format!("warning: {told}"));
             self.warnings.push(told);
         }
@@ -153,6 +157,15 @@ impl Told {
             .chain(&self.other)
             .any(|told| told.contains("terraform init") || told.contains("tofu init"))
     }
+}
+
+/// What a report of `terraform validate -json` finds wrong, in one sentence each.
+pub(crate) fn mistakes(report: &str) -> Vec<String> {
+    let report: Json = serde_json::from_str(report).unwrap_or_default();
+    let found = report.get("diagnostics").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let events = found.iter().map(|each| serde_json::json!({ "diagnostic": each }));
+    let errors = events.filter(|event| text(event, &["diagnostic", "severity"]) == "error");
+    errors.take(ERRORS_MAX).map(|event| sentence(&event)).collect()
 }
 
 /// `aws_ecs_service.app: Unsupported argument: An argument named "x" is not expected here (main.tf:3)`.
@@ -220,5 +233,13 @@ mod tests {
         );
         assert!(told.wants_init());
         assert_eq!(told.other, ["not JSON", "{}", "7"]);
+    }
+
+    #[test]
+    fn a_report_lists_mistakes() {
+        let report = r#"{"valid":false,"diagnostics":[{"severity":"warning","summary":"Old"},
+            {"severity":"error","summary":"Missing","range":{"filename":"a.tf","start":{"line":2}}}]}"#;
+        assert_eq!(mistakes(report), ["Missing (a.tf:2)"]);
+        assert!(mistakes("").is_empty());
     }
 }

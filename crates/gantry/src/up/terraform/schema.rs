@@ -8,18 +8,16 @@ use serde::Deserialize;
 /// gets every endpoint by name.
 pub(super) const READS_ENDPOINT_FROM: (u64, u64) = (5, 100);
 
-/// Major and minor release of each AWS provider that was selected; `None` when nothing is said of any provider.
-pub(super) fn aws_versions(text: &str) -> Option<Vec<(u64, u64)>> {
+/// Major and minor release of each AWS provider that was selected. None may be selected where one is used: a provider that is
+/// being developed is in no lock file.
+pub(super) fn aws_versions(text: &str) -> Vec<(u64, u64)> {
     #[derive(Deserialize)]
     struct Versions {
         provider_selections: BTreeMap<String, String>,
     }
-    let versions: Versions = serde_json::from_str(text).ok()?;
-    if versions.provider_selections.is_empty() {
-        return None;
-    }
+    let Ok(versions) = serde_json::from_str::<Versions>(text) else { return Vec::new() };
     let aws = versions.provider_selections.iter().filter(|(name, _)| name.ends_with("/hashicorp/aws"));
-    Some(aws.map(|(_, version)| release(version)).collect())
+    aws.map(|(_, version)| release(version)).collect()
 }
 
 /// Zero where it cannot be read: old is the safe guess.
@@ -29,7 +27,7 @@ fn release(version: &str) -> (u64, u64) {
 }
 
 /// The names in the `endpoints` block of the AWS provider, without those that mean the same service twice.
-pub(super) fn endpoint_names(schema: &str) -> Vec<String> {
+pub(super) fn endpoint_names(schema: &str) -> serde_json::Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Schemas {
         provider_schemas: BTreeMap<String, Schema>,
@@ -40,6 +38,8 @@ pub(super) fn endpoint_names(schema: &str) -> Vec<String> {
     }
     #[derive(Deserialize)]
     struct Provider {
+        /// Providers without settings have none.
+        #[serde(default)]
         block: Block,
     }
     #[derive(Deserialize, Default)]
@@ -55,14 +55,16 @@ pub(super) fn endpoint_names(schema: &str) -> Vec<String> {
     }
     #[derive(Deserialize)]
     struct BlockType {
+        #[serde(default)]
         block: Block,
     }
-    let Ok(schemas) = serde_json::from_str::<Schemas>(schema) else { return Vec::new() };
+    let schemas: Schemas = serde_json::from_str(schema)?;
     let aws = schemas.provider_schemas.into_iter().filter(|(name, _)| name.ends_with("/hashicorp/aws"));
     let provider = aws.filter_map(|(_, schema)| schema.provider).next();
     let endpoints = provider.and_then(|mut provider| provider.block.block_types.remove("endpoints"));
     let attributes = endpoints.map(|endpoints| endpoints.block.attributes).unwrap_or_default();
-    attributes.into_iter().filter(|(_, attribute)| !attribute.deprecated).map(|(name, _)| name).collect()
+    let current = attributes.into_iter().filter(|(_, attribute)| !attribute.deprecated);
+    Ok(current.map(|(name, _)| name).collect())
 }
 
 #[cfg(test)]
@@ -75,28 +77,29 @@ mod tests {
             format!("{{\"terraform_version\":\"1.11.4\",\"provider_selections\":{selections}}}")
         };
         for (selections, expected) in [
-            ("{}", None),
-            ("{\"registry.terraform.io/hashicorp/tls\":\"4.0.0\"}", Some(vec![])),
-            ("{\"registry.terraform.io/hashicorp/aws\":\"5.100.0\"}", Some(vec![(5, 100)])),
-            ("{\"registry.opentofu.org/hashicorp/aws\":\"6.2.0-beta1\"}", Some(vec![(6, 2)])),
-            ("{\"registry.terraform.io/hashicorp/aws\":\"x\"}", Some(vec![(0, 0)])),
+            ("{}", vec![]),
+            ("{\"terraform.io/builtin/terraform\":\"\"}", vec![]),
+            ("{\"registry.terraform.io/hashicorp/aws\":\"5.100.0\"}", vec![(5, 100)]),
+            ("{\"registry.opentofu.org/hashicorp/aws\":\"6.2.0-beta1\"}", vec![(6, 2)]),
+            ("{\"registry.terraform.io/hashicorp/aws\":\"x\"}", vec![(0, 0)]),
         ] {
             assert_eq!(aws_versions(&text(selections)), expected, "{selections}");
         }
-        assert_eq!(aws_versions("no JSON"), None);
+        assert_eq!(aws_versions("no JSON"), vec![]);
         assert!((6, 2) >= READS_ENDPOINT_FROM && (3, 3) < READS_ENDPOINT_FROM);
     }
 
     #[test]
     fn endpoints_are_named_as_the_provider_names_them() {
         let schema = r#"{"format_version":"1.0","provider_schemas":{
+            "terraform.io/builtin/terraform":{"provider":{"version":0},"functions":{}},
             "registry.terraform.io/hashicorp/tls":{"provider":{"block":{}}},
             "registry.terraform.io/hashicorp/aws":{"provider":{"version":0,"block":{
                 "attributes":{"region":{"type":"string"}},
                 "block_types":{"endpoints":{"nesting_mode":"set","block":{"attributes":{
                     "ecs":{"type":"string"},"elbv2":{"type":"string"},"es":{"type":"string","deprecated":true}}}}}}},
               "resource_schemas":{"aws_x":{}}}}}"#;
-        assert_eq!(endpoint_names(schema), ["ecs", "elbv2"]);
-        assert!(endpoint_names("{}").is_empty());
+        assert_eq!(endpoint_names(schema).unwrap(), ["ecs", "elbv2"]);
+        assert!(endpoint_names("{}").is_err(), "what cannot be read is not taken for none");
     }
 }
