@@ -17,12 +17,20 @@ use crate::limits::{KILL_ROUNDS_MAX, KILL_TIMEOUT};
 pub(super) fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir(directory) {
         Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_gone(&error) => return Ok(()),
         // It has groups below or processes.
         Err(_) => {}
     }
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
+    // Somebody else, a shim at its end, may take groups away at the same time.
+    let below = match fs::read_dir(directory) {
+        Err(error) if is_gone(&error) => return Ok(()),
+        other => other?,
+    };
+    for entry in below {
+        let entry = match entry {
+            Err(error) if is_gone(&error) => return Ok(()),
+            other => other?,
+        };
         if entry.file_type()?.is_dir() {
             remove_tree(&entry.path())?;
         }
@@ -32,13 +40,18 @@ pub(super) fn remove_tree(directory: &Path) -> io::Result<()> {
         match fs::remove_dir(directory) {
             // Newer kernels take a process out of its group a moment after its end can be seen.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::yield_now(),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error) if !is_gone(&error) => {
                 return Err(super::explain(&error, "remove", directory));
             }
             _ => return Ok(()),
         }
     }
     Err(super::explain(&io::ErrorKind::ResourceBusy.into(), "remove", directory))
+}
+
+/// A file of a group that was removed after it was opened answers that there is no such device.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::NODEV.raw_os_error())
 }
 
 /// Kills every process of the group and waits until they have ended.
@@ -70,7 +83,7 @@ pub(super) fn kill_all(directory: &Path) -> io::Result<()> {
 
 fn processes(directory: &Path) -> io::Result<Vec<OwnedFd>> {
     let text = match read(&directory.join("cgroup.procs")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if is_gone(&error) => return Ok(Vec::new()),
         other => other?,
     };
     let mut processes = Vec::new();
