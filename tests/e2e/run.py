@@ -90,7 +90,7 @@ def build_app():
 def run_module(module, environment, pytest_arguments):
     """Runs one module in its own world; gives pytest's output, its exit code and what was left behind."""
     with tempfile.TemporaryDirectory(prefix="gantry-e2e-") as world:
-        inside = [VENV / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", module, *pytest_arguments]
+        inside = [VENV / "bin" / "python", "-m", "pytest", "-q", "-rs", "-rs", "-p", "no:cacheprovider", module, *pytest_arguments]
         command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", HERE / "world", *inside]
         environment = dict(environment, GANTRY_WORLD=world)
         try:
