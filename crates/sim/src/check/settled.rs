@@ -21,7 +21,7 @@ use crate::world::{FAULTS_LAST, World};
 
 const LOOKS_EVERY: u64 = 5_000;
 /// A service that cannot come to rest is believed after this, if its events say why.
-const PATIENCE: u64 = 600_000;
+const PATIENCE: u64 = 300_000;
 /// All others have so long: the longest back-off is 27 minutes, and a clock may be ten minutes off.
 const DEADLINE: u64 = 2_700_000;
 
